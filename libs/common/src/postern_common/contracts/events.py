@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field
+
 from postern_common.contracts.payload import Payload
 from postern_common.contracts.states import DatabaseState
 
@@ -64,7 +66,10 @@ class Observation(Payload):
 
 
 class DatabaseObservation(Payload):
-    """Common data of the watcher's events (semantics 7). ``revision`` counts up by one per database, without a gap."""
+    """Common data of the watcher's events (semantics 7).
+
+    ``revision`` counts up by one per database, without a gap. On the wire the states are ``from`` and ``to``.
+    """
 
     database_id: UUID
     project_id: UUID
@@ -73,8 +78,8 @@ class DatabaseObservation(Payload):
     revision: int
     generation: int
     observed_generation: int
-    from_state: DatabaseState | None
-    to_state: DatabaseState
+    from_state: DatabaseState | None = Field(alias="from")
+    to_state: DatabaseState = Field(alias="to")
     reason: str
     message: str
     observed: Observation

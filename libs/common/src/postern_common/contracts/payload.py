@@ -6,4 +6,6 @@ from pydantic import BaseModel, ConfigDict
 class Payload(BaseModel):
     """A frozen message body. Unknown members are ignored: an additive change keeps the type's version."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_timedelta="iso8601")
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )
