@@ -89,20 +89,23 @@ class KubeClient:
 
         Raises a ``KubeError``.
         """
-        response, raw = await self._exchange(method, path, query, body, content_type, timeout)
+        response, raw = await self._exchange(
+            method, path, query, body=body, content_type=content_type, timeout=timeout
+        )
         return self._judge(response, raw, f"{method} {path}")
 
     async def read(
         self, path: str, *, query: Mapping[str, str] = _NO_QUERY, timeout: float = DEFAULT_TIMEOUT
     ) -> bytes:
         """The body of a GET as it came: lists decode only what they keep of it. Raises a ``KubeError``."""
-        response, raw = await self._exchange("GET", path, query, None, "", timeout)
+        response, raw = await self._exchange("GET", path, query, timeout=timeout)
         if response.status != 200:
             self._judge(response, raw, f"GET {path}")
         return raw
 
     async def _exchange(
-        self, method: str, path: str, query: Mapping[str, str], body: object | None, content_type: str, timeout: float
+        self, method: str, path: str, query: Mapping[str, str],
+        *, body: object | None = None, content_type: str = "", timeout: float,
     ) -> tuple[aiohttp.ClientResponse, bytes]:
         what = f"{method} {path}"
         try:
