@@ -4,6 +4,7 @@
 columns of type timestamptz or jsonb would change it.
 """
 
+import builtins
 from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
@@ -45,7 +46,7 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sequence: str | None = None
     """Position within the project's ledger stream, a decimal string; only on events read back from the ledger."""
 
-    def payload(self, model: type[P]) -> P:
+    def payload(self, model: builtins.type[P]) -> P:
         """The decoded payload. Raises ``PoisonError`` when it does not fit ``model``."""
         try:
             return model.model_validate_json(bytes(self.data))

@@ -6,6 +6,8 @@ annotation set it stands in.
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from postern_common.contracts.states import DatabaseState
 
 _NOT_PRIMARY = "primary!="
@@ -19,6 +21,7 @@ class Goal:
     state: DatabaseState
     not_primary: str | None = None
 
+    @override
     def __str__(self) -> str:
         return self.state.value if self.not_primary is None else f"{self.state.value};{_NOT_PRIMARY}{self.not_primary}"
 

@@ -1,5 +1,6 @@
 """One registry from message type to payload model, exchange and routing key. Schemas and AsyncAPI are made from it."""
 
+import builtins
 from dataclasses import dataclass
 
 from postern_common.contracts.broker import COMMANDS_EXCHANGE, EVENTS_EXCHANGE
@@ -25,7 +26,7 @@ class MessageType:
     """A message type: its full name, payload model, exchange and routing key (entity and verb, never an id)."""
 
     type: str
-    model: type[Payload]
+    model: builtins.type[Payload]
     exchange: str
     routing_key: str
 

@@ -49,6 +49,7 @@ class OperationType(StrEnum):
     SWITCHOVER = "switchover"
     HIBERNATE = "hibernate"
     RESUME = "resume"
+    RELOAD = "reload"
     UNDO_RESIZE = "undo_resize"
 
 

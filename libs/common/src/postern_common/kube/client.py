@@ -42,9 +42,7 @@ class KubeApi(Protocol):
         """Decoded JSON of the answer. Raises a ``KubeError``."""
         ...
 
-    async def read(
-        self, path: str, *, query: Mapping[str, str] = _NO_QUERY, timeout: float = DEFAULT_TIMEOUT
-    ) -> bytes:
+    async def read(self, path: str, *, query: Mapping[str, str] = _NO_QUERY, timeout: float = DEFAULT_TIMEOUT) -> bytes:
         """The undecoded body of a GET, for who decodes only a part of it. Raises a ``KubeError``."""
         ...
 
@@ -89,14 +87,10 @@ class KubeClient:
 
         Raises a ``KubeError``.
         """
-        response, raw = await self._exchange(
-            method, path, query, body=body, content_type=content_type, timeout=timeout
-        )
+        response, raw = await self._exchange(method, path, query, body=body, content_type=content_type, timeout=timeout)
         return self._judge(response, raw, f"{method} {path}")
 
-    async def read(
-        self, path: str, *, query: Mapping[str, str] = _NO_QUERY, timeout: float = DEFAULT_TIMEOUT
-    ) -> bytes:
+    async def read(self, path: str, *, query: Mapping[str, str] = _NO_QUERY, timeout: float = DEFAULT_TIMEOUT) -> bytes:
         """The body of a GET as it came: lists decode only what they keep of it. Raises a ``KubeError``."""
         response, raw = await self._exchange("GET", path, query, timeout=timeout)
         if response.status != 200:
@@ -104,8 +98,14 @@ class KubeClient:
         return raw
 
     async def _exchange(
-        self, method: str, path: str, query: Mapping[str, str],
-        *, body: object | None = None, content_type: str = "", timeout: float,
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        *,
+        body: object | None = None,
+        content_type: str = "",
+        timeout: float,
     ) -> tuple[aiohttp.ClientResponse, bytes]:
         what = f"{method} {path}"
         try:
