@@ -1,0 +1,1 @@
+"""PostgreSQL on this machine: binaries, accounts, data directories, processes and the statements the operator runs."""

@@ -1,0 +1,142 @@
+"""The SQL that the operator runs as superuser over an instance's private socket; one short connection each time."""
+
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from postern_common.errors import DependencyDownError
+from postern_devcluster.operator.domain.settings import REPLICATION_ROLE
+
+_CONNECT_SECONDS = 3.0
+_STATEMENT_SECONDS = 30.0
+_UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """What a running server says of itself. ``streaming`` is meaningful on a standby only."""
+
+    standby: bool
+    streaming: bool
+    timeline: int
+    system_id: str
+    pending_restart: bool
+
+
+@contextlib.asynccontextmanager
+async def superuser(socket_directory: Path, database: str = "postgres") -> AsyncIterator[asyncpg.Connection]:
+    """Connect over the private socket. Raises DependencyDownError while the server takes no connections."""
+    try:
+        connection = await asyncpg.connect(
+            host=str(socket_directory),
+            port=5432,
+            user="postgres",
+            database=database,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=_STATEMENT_SECONDS,
+            statement_cache_size=0,
+            password="",  # trusted socket: without it the client would look for a password file
+            server_settings={"application_name": "postern-operator"},
+        )
+    except _UNREACHABLE as error:
+        raise DependencyDownError("server_unreachable", type(error).__name__) from error
+    try:
+        yield connection
+    except _UNREACHABLE as error:
+        raise DependencyDownError("server_unreachable", type(error).__name__) from error
+    finally:
+        with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await connection.close(timeout=_CONNECT_SECONDS)
+
+
+async def read_state(connection: asyncpg.Connection) -> ServerState:
+    """Read role, timeline, identity and whether parameters wait for a restart."""
+    row = await connection.fetchrow(
+        """
+        SELECT pg_is_in_recovery() AS standby,
+               EXISTS (SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming') AS streaming,
+               (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
+               (SELECT system_identifier FROM pg_control_system())::text AS system_id,
+               EXISTS (SELECT 1 FROM pg_settings WHERE pending_restart) AS pending_restart
+        """
+    )
+    return ServerState(**dict(row))
+
+
+async def read_position(connection: asyncpg.Connection) -> int:
+    """Return how far a standby got, in bytes of WAL."""
+    value = await connection.fetchval(
+        "SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0'::pg_lsn"
+    )
+    return int(value or 0)
+
+
+async def configuration_errors(connection: asyncpg.Connection) -> list[str]:
+    """Return the faults of postgresql.conf that would keep the server from starting; waiting for a restart is none."""
+    rows = await connection.fetch(
+        "SELECT name, error FROM pg_file_settings WHERE error IS NOT NULL AND error NOT LIKE '%without restarting%'"
+    )
+    return [f"{row['name']}: {row['error']}" for row in rows]
+
+
+async def ensure_replication_role(connection: asyncpg.Connection, password: str) -> None:
+    """Make the role that standbys stream as."""
+    if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", REPLICATION_ROLE):
+        await connection.execute(f"CREATE ROLE {REPLICATION_ROLE} LOGIN REPLICATION")
+    await _set_password(connection, REPLICATION_ROLE, password)
+
+
+async def ensure_application(connection: asyncpg.Connection, *, database: str, owner: str, password: str) -> None:
+    """Make the owner role and its database; what exists stays as it is, apart from the password."""
+    if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", owner):
+        await connection.execute(f"CREATE ROLE {_identifier(owner)} LOGIN")
+    await _set_password(connection, owner, password)
+    if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+        await connection.execute(f"CREATE DATABASE {_identifier(database)} OWNER {_identifier(owner)}")
+
+
+async def set_password(connection: asyncpg.Connection, role: str, password: str) -> None:
+    """Change the password of a role that exists; a role that does not is left alone."""
+    if await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
+        await _set_password(connection, role, password)
+
+
+async def ensure_slots(connection: asyncpg.Connection, wanted: Collection[str], known: Iterable[str]) -> None:
+    """Create the replication slots of the standbys and drop those of instances that are gone."""
+    existing = {row["slot_name"]: row["active"] for row in await connection.fetch("SELECT slot_name, active FROM pg_replication_slots WHERE slot_type = 'physical'")}  # noqa: E501
+    for slot in sorted(set(wanted) - existing.keys()):
+        await connection.execute("SELECT pg_create_physical_replication_slot($1, true)", slot)
+    for slot in sorted(set(known) - set(wanted)):
+        if existing.get(slot) is False:
+            await connection.execute("SELECT pg_drop_replication_slot($1)", slot)
+
+
+async def promote(connection: asyncpg.Connection, *, seconds: int) -> bool:
+    """Promote a standby and wait; the checkpoint makes its new timeline visible to pg_rewind."""
+    if await connection.fetchval("SELECT pg_is_in_recovery()"):
+        promoted = bool(await connection.fetchval("SELECT pg_promote(true, $1)", seconds))
+        if not promoted:
+            return False
+    await connection.execute("CHECKPOINT")
+    return True
+
+
+async def _set_password(connection: asyncpg.Connection, role: str, password: str) -> None:
+    """Set a password without writing it to the server's log, whatever log_statement says."""
+    # ALTER ROLE takes no parameters: the literal is quoted by the server itself.
+    literal = await connection.fetchval("SELECT quote_literal($1::text)", password)
+    await connection.execute("SET log_statement = 'none'; SET log_min_duration_statement = -1")
+    await connection.execute(f"ALTER ROLE {_identifier(role)} PASSWORD {literal}")
+
+
+def random_password() -> str:
+    """Return a password of 48 URL-safe characters."""
+    return secrets.token_urlsafe(36)
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
