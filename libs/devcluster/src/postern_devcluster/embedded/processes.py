@@ -5,7 +5,6 @@ A pid file names the process exactly (pid, start time and boot), so a pid used a
 """
 
 import contextlib
-import json
 import os
 import signal
 import time
@@ -26,7 +25,7 @@ class StopOutcome(StrEnum):
     KILLED = "killed"
 
 
-def _start_time(pid: int) -> str | None:
+def start_time(pid: int) -> str | None:
     """Return the start time of a live process in clock ticks since boot (proc(5), field 22), None when it is gone."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
@@ -56,11 +55,10 @@ class DetachedProcess:
     def pid(self) -> int | None:
         """Pid of the running process, None when it does not run."""
         try:
-            record = json.loads(self.pid_file.read_text())
-            pid, started, boot = int(record["pid"]), str(record["started"]), str(record["boot"])
-        except (OSError, ValueError, KeyError, TypeError):
+            pid, started, boot = self.pid_file.read_text().split()
+        except (OSError, ValueError):
             return None
-        return pid if boot == _boot() and _start_time(pid) == started else None
+        return int(pid) if boot == _boot() and start_time(int(pid)) == started else None
 
     def start(self, argv: Sequence[str], *, environment: Mapping[str, str], directory: Path) -> int:
         """Start ``argv`` in its own session with exactly ``environment``; return its pid. It must not run already."""
@@ -80,9 +78,9 @@ class DetachedProcess:
             setsigmask=[],
             setsigdef=[signal.SIGINT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP],
         )
-        started = _start_time(pid)
+        started = start_time(pid)
         partial = self.pid_file.with_suffix(".new")
-        partial.write_text(json.dumps({"pid": pid, "started": started, "boot": _boot()}))
+        partial.write_text(f"{pid} {started} {_boot()}\n")
         partial.replace(self.pid_file)
         return pid
 

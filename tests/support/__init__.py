@@ -1,0 +1,1 @@
+"""What the suites share: real servers for one test session, a fresh database and a fresh virtual host for each test."""
