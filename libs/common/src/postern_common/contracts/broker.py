@@ -59,7 +59,7 @@ def parking_queue(queue: str) -> str:
     return f"{queue}.dead"
 
 
-_WORK_QUEUES = (
+_WORK_QUEUES: tuple[QueueSpec, ...] = (
     QueueSpec(PROVISIONER_COMMANDS, ((COMMANDS_EXCHANGE, "#"),), COMMAND_DELIVERY_LIMIT),
     QueueSpec(PROVISIONER_SIGNALS, ((EVENTS_EXCHANGE, "object.drifted"),), COMMAND_DELIVERY_LIMIT),
     QueueSpec(
@@ -72,6 +72,6 @@ _WORK_QUEUES = (
     ),
     QueueSpec(AUDIT_LEDGER, ((EVENTS_EXCHANGE, "#"),), HEALTHY_DELIVERY_LIMIT),
 )
-_PARKING_QUEUES = tuple(QueueSpec(parking_queue(q.name), ((DEAD_EXCHANGE, q.name),), None) for q in _WORK_QUEUES)
+_PARKING_QUEUES: tuple[QueueSpec, ...] = tuple(QueueSpec(parking_queue(q.name), ((DEAD_EXCHANGE, q.name),), None) for q in _WORK_QUEUES)
 
 TOPOLOGY = TopologySpec()

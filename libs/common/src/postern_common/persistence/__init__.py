@@ -7,6 +7,8 @@ from postern_common.persistence.inbox import Inbox
 from postern_common.persistence.installation import check_database, read_installation, read_topology_version
 from postern_common.persistence.leases import LeaseStore
 from postern_common.persistence.outbox import SHARDS, Outbox, shard_of
+from postern_common.persistence.relay import OutboxBacklog, Relay, SentMessage
+from postern_common.persistence.retention import Retention
 from postern_common.persistence.tables import grant_sql, messaging_tables_sql
 from postern_common.persistence.transactions import open_transaction
 from postern_common.persistence.unit_of_work import UnitOfWork, UnitOfWorkFactory
@@ -18,6 +20,10 @@ __all__ = [
     "Inbox",
     "LeaseStore",
     "Outbox",
+    "OutboxBacklog",
+    "Relay",
+    "Retention",
+    "SentMessage",
     "UnitOfWork",
     "UnitOfWorkFactory",
     "Wakeup",

@@ -20,8 +20,7 @@ class Inbox:
     def __init__(self, schema: str, consumer: str) -> None:
         self._consumer = consumer
         self._insert = text(
-            f"INSERT INTO {schema}.inbox (consumer, source, id) VALUES (:consumer, :source, :id)"
-            " ON CONFLICT DO NOTHING"
+            f"INSERT INTO {schema}.inbox (consumer, source, id) VALUES (:consumer, :source, :id) ON CONFLICT DO NOTHING"
         )
         self._insert_many = text(
             f"INSERT INTO {schema}.inbox (consumer, source, id)"

@@ -1,6 +1,5 @@
 """What all services of one Postern share in the database: the installation's id and the version of the topology."""
 
-
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 

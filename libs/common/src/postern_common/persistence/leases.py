@@ -23,9 +23,7 @@ class LeaseStore:
             " epoch = l.epoch + CASE WHEN l.owner = excluded.owner AND l.expires_at > clock_timestamp() THEN 0 ELSE 1 END"
             " WHERE l.owner = excluded.owner OR l.expires_at <= clock_timestamp() RETURNING epoch"
         )
-        self._release = text(
-            f"UPDATE {table} SET expires_at = '-infinity' WHERE name = :name AND owner = :owner"
-        )
+        self._release = text(f"UPDATE {table} SET expires_at = '-infinity' WHERE name = :name AND owner = :owner")
 
     async def acquire(self) -> int | None:
         """Take the lease, or renew it when held (same epoch). Returns the epoch, or None while another holds it.
