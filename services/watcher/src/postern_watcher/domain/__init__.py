@@ -1,0 +1,1 @@
+"""What a cluster's objects mean: pure functions over reduced facts, no I/O."""
