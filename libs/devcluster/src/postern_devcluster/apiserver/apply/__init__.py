@@ -1,0 +1,1 @@
+"""Server-side apply: field paths, typed merge, ownership."""

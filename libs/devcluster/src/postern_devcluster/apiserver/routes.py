@@ -1,0 +1,213 @@
+"""Requests to answers: authenticate, authorise, parse, call one service, encode. No rule about objects lives here."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from postern_devcluster.apiserver import discovery, reads, requests, status
+from postern_devcluster.apiserver.deletion import ObjectDeleter, parse_delete_options
+from postern_devcluster.apiserver.kinds import ACCESS_REVIEWS
+from postern_devcluster.apiserver.logs import stream_log
+from postern_devcluster.apiserver.rendering import Renderer
+from postern_devcluster.apiserver.rights import Rights
+from postern_devcluster.apiserver.status import ApiError, Object
+from postern_devcluster.apiserver.store import ObjectStore
+from postern_devcluster.apiserver.watching import OpenWatches, watch
+from postern_devcluster.apiserver.writes import APPLY, PATCH_TYPES, ObjectWriter, Outcome, Target, WriteOptions
+
+_BODY_TYPES = ("application/json", "application/yaml")
+_PUBLIC = ("/livez", "/readyz", "/healthz", "/version")
+_CREATE_RETRIES = 3
+_encode = msgspec.json.encode
+
+
+@dataclass(slots=True)
+class Api:
+    """Everything that a request may need."""
+
+    store: ObjectStore
+    writer: ObjectWriter
+    deleter: ObjectDeleter
+    rights: Rights
+    watches: OpenWatches
+    state_dir: Path
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer any request."""
+        try:
+            return await self._dispatch(request)
+        except ApiError as error:
+            headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else None
+            return _json(_encode(error.status()), code=error.code, headers=headers)
+
+    async def _dispatch(self, request: web.Request) -> web.StreamResponse:
+        path = request.path
+        if path in _PUBLIC:
+            return discovery.answer(request)
+        user = self.rights.user_of(request.headers.get("Authorization", ""))
+        if user is None:
+            raise status.unauthorized()
+        if discovery.serves(path):
+            return discovery.answer(request)
+        target = requests.parse_target(path)
+        verb = requests.verb_of(request.method, target, request.query)
+        if not verb or (target.kind is ACCESS_REVIEWS and verb != "create"):
+            raise status.method_not_allowed()
+        self._authorise(user, verb, target)
+        if target.kind is ACCESS_REVIEWS:
+            return await self._review(request, user)
+        if target.subresource == "log":
+            return await stream_log(self.store, self.watches, self.state_dir, target, request)
+        return await _VERBS[verb](self, request, target)
+
+    def _authorise(self, user: str, verb: str, target: Target) -> None:
+        kind = target.kind
+        resource = f"{kind.plural}/{target.subresource}" if target.subresource else kind.plural
+        if self.rights.allows(user, verb, kind.group, resource):
+            return
+        scope = f' in the namespace "{target.namespace}"' if target.namespace else " at the cluster scope"
+        account = f"system:serviceaccount:postern-system:{user}"
+        why = f'User "{account}" cannot {verb} resource "{resource}" in API group "{kind.group}"{scope}'
+        raise status.forbidden(kind, target.name, why)
+
+    async def _get(self, request: web.Request, target: Target) -> web.StreamResponse:
+        stored = self.store.get(target.kind, (target.namespace, target.name))
+        if stored is None:
+            raise status.not_found(target.kind, target.name)
+        renderer = Renderer.of(target.kind, request.headers.get("Accept", ""), request.query)
+        return _json(renderer.one(stored))
+
+    async def _list(self, request: web.Request, target: Target) -> web.StreamResponse:
+        selection = requests.selection_of(target, request.query)
+        page = reads.list_page(self.store, selection, requests.list_query(request.query))
+        renderer = Renderer.of(target.kind, request.headers.get("Accept", ""), request.query)
+        return _json(renderer.many(page))
+
+    async def _watch(self, request: web.Request, target: Target) -> web.StreamResponse:
+        selection = requests.selection_of(target, request.query)
+        version = reads.parse_version(request.query.get("resourceVersion", ""))
+        query = requests.watch_query(target.kind, request.query, version)
+        renderer = Renderer.of(target.kind, request.headers.get("Accept", ""), request.query)
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        lines = watch(self.store, self.watches, selection, query, renderer.watched())
+        try:
+            async for line in lines:
+                await response.write(line)
+        finally:
+            await lines.aclose()
+        await response.write_eof()
+        return response
+
+    async def _create(self, request: web.Request, target: Target) -> web.StreamResponse:
+        body = requests.parse_body(await request.read(), _content_type(request), _BODY_TYPES)
+        options = _options(request)
+        for attempt in range(_CREATE_RETRIES):
+            try:
+                outcome = self.writer.create(target, body, options)
+            except ApiError as error:
+                generated = error.reason == "AlreadyExists" and not (body["metadata"] or {}).get("name")
+                if not generated or attempt == _CREATE_RETRIES - 1:
+                    raise
+            else:
+                return _answer(outcome, options)
+        raise AssertionError("unreachable")
+
+    async def _update(self, request: web.Request, target: Target) -> web.StreamResponse:
+        body = requests.parse_body(await request.read(), _content_type(request), _BODY_TYPES)
+        options = _options(request)
+        return _answer(self.writer.update(target, body, options), options)
+
+    async def _patch(self, request: web.Request, target: Target) -> web.StreamResponse:
+        if not target.name:
+            raise status.method_not_allowed()
+        content_type = _content_type(request).partition(";")[0].strip().lower()
+        body = requests.parse_body(await request.read(), content_type, PATCH_TYPES)
+        options = _options(request, apply=content_type == APPLY)
+        return _answer(self.writer.patch(target, content_type, body, options), options)
+
+    async def _delete(self, request: web.Request, target: Target) -> web.StreamResponse:
+        options = parse_delete_options(await _delete_body(request), request.query)
+        return _json(_encode(self.deleter.delete(target, options)))
+
+    async def _delete_collection(self, request: web.Request, target: Target) -> web.StreamResponse:
+        options = parse_delete_options(await _delete_body(request), request.query)
+        selection = requests.selection_of(target, request.query)
+        page = reads.list_page(self.store, selection, requests.list_query(request.query))
+        for stored in page.items:
+            metadata = stored.object["metadata"]
+            self.deleter.delete(Target(target.kind, metadata.get("namespace", ""), metadata["name"]), options)
+        return _json(Renderer(target.kind).many(page))
+
+    async def _review(self, request: web.Request, user: str) -> web.StreamResponse:
+        body = requests.parse_body(await request.read(), _content_type(request), _BODY_TYPES)
+        spec: Object = (body.get("spec") or {}) if isinstance(body, dict) else {}
+        asked = spec.get("resourceAttributes")
+        if not isinstance(asked, dict):
+            allowed = "nonResourceAttributes" in spec
+        else:
+            resource = asked.get("resource", "")
+            if asked.get("subresource"):
+                resource = f"{resource}/{asked['subresource']}"
+            allowed = self.rights.allows(user, asked.get("verb", ""), asked.get("group", ""), resource)
+        answer = {
+            "kind": ACCESS_REVIEWS.kind,
+            "apiVersion": ACCESS_REVIEWS.api_version,
+            "metadata": {"creationTimestamp": None},
+            "spec": spec,
+            "status": {"allowed": allowed},
+        }
+        return _json(_encode(answer), code=201)
+
+
+_Handler = Callable[[Api, web.Request, Target], Awaitable[web.StreamResponse]]
+_VERBS: dict[str, _Handler] = {
+    "get": Api._get,
+    "list": Api._list,
+    "watch": Api._watch,
+    "create": Api._create,
+    "update": Api._update,
+    "patch": Api._patch,
+    "delete": Api._delete,
+    "deletecollection": Api._delete_collection,
+}
+
+
+def _json(body: bytes, *, code: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(body=body, status=code, content_type="application/json", headers=headers)
+
+
+def _answer(outcome: Outcome, options: WriteOptions) -> web.Response:
+    headers = None
+    if options.warnings:
+        headers = {"Warning": ", ".join(f'299 - "{_quoted(text)}"' for text in options.warnings)}
+    body = outcome.raw if outcome.raw is not None else _encode(outcome.object)
+    return _json(body, code=201 if outcome.created else 200, headers=headers)
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _content_type(request: web.Request) -> str:
+    return request.headers.get("Content-Type", "application/json")
+
+
+def _options(request: web.Request, *, apply: bool = False) -> WriteOptions:
+    return requests.write_options(request.query, request.headers.get("User-Agent", ""), apply=apply)
+
+
+async def _delete_body(request: web.Request) -> Any:
+    raw = await request.read()
+    return requests.parse_body(raw, _content_type(request), _BODY_TYPES) if raw.strip() else None
+
+
+def build_app(api: Api) -> web.Application:
+    """The web application: one route, since addresses are parsed by ``requests``."""
+    app = web.Application(client_max_size=4 * 1024 * 1024)
+    app.router.add_route("*", "/{tail:.*}", api.handle)
+    return app
