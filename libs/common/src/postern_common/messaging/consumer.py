@@ -6,15 +6,14 @@ was cancelled.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from postern_common.contracts.cloudevent import CloudEvent, decode
 from postern_common.errors import PoisonError, TransientError
 from postern_common.logging import get_logger
-from postern_common.messaging.connection import AMQP_ERRORS, BrokerConnection
+from postern_common.messaging.errors import AMQP_ERRORS
 from postern_common.messaging.propagation import processing_batch
-from postern_common.messaging.settlement import DeadLetters, Handler, Settlement, identify
-from postern_common.messaging.subscription import AmqpDelivery, Subscription
+from postern_common.messaging.settlement import DeadLetters, Delivery, Handler, Settlement, identify
 from postern_common.runtime.backoff import backoff
 from postern_common.runtime.crashpoint import crashpoint
 from postern_common.runtime.tasks import TaskOwner
@@ -26,6 +25,37 @@ CANCEL_SECONDS: Final = 3.0
 BatchHandler = Callable[[list[CloudEvent]], Awaitable[None]]
 
 
+class Intake(Protocol):
+    """A subscription that is kept alive; see ``postern_common.messaging.subscription.Subscription``."""
+
+    async def run(self) -> None:
+        """Subscribe and watch, until cancelled."""
+        ...
+
+    async def stop(self) -> None:
+        """Take no more deliveries; those at hand can still be settled."""
+        ...
+
+    def renew(self) -> None:
+        """Drop the channel with all unsettled deliveries and subscribe again."""
+        ...
+
+
+class Broker(Protocol):
+    """What a consumer needs of a connection: ``BrokerConnection``, or the fake of ``postern_common.testing``."""
+
+    def subscription(
+        self,
+        *,
+        queue: str,
+        prefetch: int,
+        on_message: Callable[[Delivery], None],
+        on_lost: Callable[[], Awaitable[None]],
+    ) -> Intake:
+        """A subscription whose ``run`` is the caller's to run."""
+        ...
+
+
 class Consumer:
     """Calls ``handler`` once per message: messages of one subject in order, up to ``prefetch`` at the same time.
 
@@ -35,7 +65,7 @@ class Consumer:
     def __init__(
         self,
         *,
-        connection: BrokerConnection,
+        connection: Broker,
         queue: str,
         handler: Handler,
         dead_letters: DeadLetters,
@@ -44,8 +74,8 @@ class Consumer:
         self._queue = queue
         self._settlement = Settlement(queue=queue, handler=handler, dead_letters=dead_letters)
         self._tasks = _DeliveryTasks()
-        self._subscription = Subscription(
-            connection=connection, queue=queue, prefetch=prefetch, on_message=self._begin, on_lost=self._tasks.cancel
+        self._subscription = connection.subscription(
+            queue=queue, prefetch=prefetch, on_message=self._begin, on_lost=self._tasks.cancel
         )
 
     async def run(self) -> None:
@@ -60,10 +90,10 @@ class Consumer:
             await self._tasks.cancel()
         await self._tasks.wait()
 
-    def _begin(self, delivery: AmqpDelivery) -> None:
-        self._tasks.spawn(self._settle(delivery), name=f"{self._queue}-{delivery.message.delivery_tag}")
+    def _begin(self, delivery: Delivery) -> None:
+        self._tasks.spawn(self._settle(delivery), name=f"{self._queue}-{delivery.message_id}")
 
-    async def _settle(self, delivery: AmqpDelivery) -> None:
+    async def _settle(self, delivery: Delivery) -> None:
         try:
             await self._settlement.settle(delivery)
         except AMQP_ERRORS as error:
@@ -106,23 +136,26 @@ class BatchConsumer:
     def __init__(
         self,
         *,
-        connection: BrokerConnection,
+        connection: Broker,
         queue: str,
         handler: BatchHandler,
         dead_letters: DeadLetters,
         prefetch: int = 200,
+        accept: Callable[[CloudEvent], None] = lambda _event: None,
     ) -> None:
+        """``accept`` raises ``PoisonError`` for a message that would fail its whole batch: it alone is dead-lettered."""
         self._queue = queue
+        self._accept = accept
         self._handler = handler
         self._dead_letters = dead_letters
-        self._arrived: list[AmqpDelivery] = []
+        self._arrived: list[Delivery] = []
         self._signal = asyncio.Event()
         self._generation = 0
         self._broken = -1
         self._stopping = False
         self._idle = asyncio.Event()
-        self._subscription = Subscription(
-            connection=connection, queue=queue, prefetch=prefetch, on_message=self._collect, on_lost=self._forget
+        self._subscription = connection.subscription(
+            queue=queue, prefetch=prefetch, on_message=self._collect, on_lost=self._forget
         )
 
     async def run(self) -> None:
@@ -143,7 +176,7 @@ class BatchConsumer:
         await self._subscription.stop()
         await self._idle.wait()
 
-    def _collect(self, delivery: AmqpDelivery) -> None:
+    def _collect(self, delivery: Delivery) -> None:
         if self._broken == self._generation:
             return  # nothing may overtake what failed: all of this channel comes again
         self._arrived.append(delivery)
@@ -173,12 +206,14 @@ class BatchConsumer:
             finally:
                 self._idle.set()
 
-    async def _settle(self, batch: Sequence[AmqpDelivery], generation: int) -> None:
+    async def _settle(self, batch: Sequence[Delivery], generation: int) -> None:
         events: list[CloudEvent] = []
-        last: AmqpDelivery | None = None
+        last: Delivery | None = None
         for delivery in batch:
             try:
-                events.append(decode(delivery.body))
+                event = decode(delivery.body)
+                self._accept(event)
+                events.append(event)
                 last = delivery
             except PoisonError as error:
                 await self._dead_letter(delivery, error)
@@ -190,7 +225,7 @@ class BatchConsumer:
         if generation == self._generation:
             await last.ack(multiple=True)
 
-    async def _dead_letter(self, delivery: AmqpDelivery, error: PoisonError) -> None:
+    async def _dead_letter(self, delivery: Delivery, error: PoisonError) -> None:
         source, identifier = identify(delivery)
         await self._dead_letters.record(
             queue=self._queue, source=source, id=identifier, reason=error.code, detail=error.detail

@@ -1,0 +1,1 @@
+"""What a ledger entry is and what must hold between entries: pure, no I/O."""

@@ -1,0 +1,1 @@
+"""The internal HTTP API: events and the audit view, for the gateway."""
