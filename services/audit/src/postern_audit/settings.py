@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from pydantic_settings import BaseSettings
-
 from postern_common.settings import DatabaseSettings, ServiceSettings
 
 
-class CheckpointSettings(BaseSettings):
+class CheckpointSettings(DatabaseSettings):
     """Where the checkpoints and their key lie; shared by ``serve``, which writes, and ``verify``, which reads."""
 
     state_directory: Path = Path(".postern/audit")
@@ -32,5 +30,5 @@ class AuditSettings(ServiceSettings, CheckpointSettings):
     """What ``serve`` needs."""
 
 
-class VerifySettings(DatabaseSettings, CheckpointSettings):
+class VerifySettings(CheckpointSettings):
     """What ``verify`` needs; the database role may be any that can select from the ledger."""
