@@ -1,0 +1,1 @@
+"""Rules of the provisioner without I/O: targets, retries, images, switchovers, addresses, drift."""

@@ -1,0 +1,51 @@
+"""Whether we may write over an object that is there: pure checks of its owner, its generation and its fate."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from postern_common.contracts.kubernetes import ANNOTATION_GENERATION, LABEL_DATABASE_ID, LABEL_INSTALLATION
+from postern_common.contracts.reasons import Reason
+from postern_common.errors import PermanentError, TransientError
+from postern_provisioner.domain.target import Target
+
+
+def check_writable(found: Mapping[str, Any] | None, target: Target, installation: str) -> None:
+    """Raise unless the object is absent, or ours, not newer than the target, and not going away.
+
+    ``PermanentError`` ``name_conflict`` (another owner) or ``apply_conflict`` (a newer generation is there: our
+    database was restored from a backup), ``TransientError`` while somebody deletes it.
+    """
+    if found is None:
+        return
+    metadata = found["metadata"]
+    what = f"{found.get('kind', 'object')} {metadata['name']}"
+    labels = metadata.get("labels") or {}
+    mine = (str(target.identity.database_id), installation)
+    if (labels.get(LABEL_DATABASE_ID), labels.get(LABEL_INSTALLATION)) != mine:
+        raise PermanentError(Reason.NAME_CONFLICT, f"{what} exists and belongs to somebody else")
+    if generation_of(found) > target.generation:
+        raise PermanentError(
+            Reason.APPLY_CONFLICT, f"{what} carries generation {generation_of(found)}, newer than {target.generation}"
+        )
+    if metadata.get("deletionTimestamp"):
+        raise TransientError(Reason.APPLY_CONFLICT, f"{what} is being deleted by somebody else")
+
+
+def check_namespace(found: Mapping[str, Any] | None, installation: str) -> None:
+    """Raise unless the namespace is absent, ours, or nobody's (made beforehand by an administrator), and stays."""
+    if found is None:
+        return
+    metadata = found["metadata"]
+    owner = (metadata.get("labels") or {}).get(LABEL_INSTALLATION)
+    if owner is not None and owner != installation:
+        raise PermanentError(
+            Reason.NAME_CONFLICT, f"namespace {metadata['name']} belongs to another installation of Postern"
+        )
+    if metadata.get("deletionTimestamp") or (found.get("status") or {}).get("phase") == "Terminating":
+        raise TransientError(Reason.NAMESPACE_TERMINATING, f"namespace {metadata['name']} is being deleted")
+
+
+def generation_of(found: Mapping[str, Any]) -> int:
+    """The generation an object carries; 0 where the annotation is missing or no number."""
+    text = (found["metadata"].get("annotations") or {}).get(ANNOTATION_GENERATION, "")
+    return int(text) if text.isascii() and text.isdigit() else 0

@@ -1,0 +1,1 @@
+"""Migrations of the schema ``provisioner``; run by ``postern-provisioner migrate``."""

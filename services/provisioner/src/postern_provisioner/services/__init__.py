@@ -1,0 +1,1 @@
+"""What the provisioner decides: receiving commands, reconciling targets, repairing drift, answering for connections."""
