@@ -60,6 +60,8 @@ class Instance:
     timeline: int = 0
     system_id: str = ""
     pending_restart: bool = False
+    faulty: bool = False
+    """Its configuration files hold a fault that PostgreSQL does not start with."""
     digest: str = ""
     """Settings.digest of the configuration it has loaded."""
 

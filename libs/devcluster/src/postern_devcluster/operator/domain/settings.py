@@ -112,7 +112,10 @@ def render_configuration(parameters: Mapping[str, str], placement: Placement, up
         "ssl_ca_file": placement.ca_file,
     }
     if upstream is not None:
-        settings |= {"primary_conninfo": connection_string(upstream, placement.name), "primary_slot_name": upstream.slot}
+        settings |= {
+            "primary_conninfo": connection_string(upstream, placement.name),
+            "primary_slot_name": upstream.slot,
+        }
     return "".join(f"{name} = {_quoted(value)}\n" for name, value in sorted(settings.items()))
 
 

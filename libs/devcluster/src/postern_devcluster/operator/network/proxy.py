@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Sequence
-from typing import override
+
+from typing_extensions import override
 
 _CONNECT_SECONDS = 5.0
 

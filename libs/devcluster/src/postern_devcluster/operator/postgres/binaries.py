@@ -24,7 +24,9 @@ class Installations:
         """Return the path of a program. Raises UnsupportedVersionError when that major is not installed."""
         directory = self.directories.get(major)
         if directory is None:
-            raise UnsupportedVersionError("version_not_installed", f"PostgreSQL {major} is not installed on this machine")
+            raise UnsupportedVersionError(
+                "version_not_installed", f"PostgreSQL {major} is not installed on this machine"
+            )
         return str(directory / name)
 
 

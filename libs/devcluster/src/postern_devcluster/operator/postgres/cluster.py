@@ -90,8 +90,16 @@ class PostgresCluster:  # the runtime port is this wide: one method for each thi
                 self._layout.account,
                 [
                     self._installations.program(self._wanted.major, "pg_basebackup"),
-                    "--pgdata", str(draft), "--checkpoint=fast", "--wal-method=stream", "--no-sync", "--no-manifest",
-                    "--slot", upstream.slot, "--no-password", "--dbname",
+                    "--pgdata",
+                    str(draft),
+                    "--checkpoint=fast",
+                    "--wal-method=stream",
+                    "--no-sync",
+                    "--no-manifest",
+                    "--slot",
+                    upstream.slot,
+                    "--no-password",
+                    "--dbname",
                     f"host={upstream.host} port={upstream.port} user=streaming_replica passfile={upstream.passfile}"
                     f" sslmode=verify-ca sslrootcert={upstream.root_certificate} connect_timeout=5",
                 ],  # fmt: skip
@@ -100,6 +108,7 @@ class PostgresCluster:  # the runtime port is this wide: one method for each thi
         if server.view.has_data:
             await asyncio.to_thread(shutil.rmtree, self._layout.data(name))
         self._adopt_draft(name)
+        self._layout.mark_standby(name, standby=True)
 
     async def rejoin(self, name: str, primary: str) -> None:
         """Rewind to the new primary's timeline; where that cannot be done, clone."""
@@ -111,7 +120,9 @@ class PostgresCluster:  # the runtime port is this wide: one method for each thi
                     self._layout.account,
                     [
                         self._installations.program(self._wanted.major, "pg_rewind"),
-                        "--target-pgdata", str(self._layout.data(name)), "--no-sync",
+                        "--target-pgdata",
+                        str(self._layout.data(name)),
+                        "--no-sync",
                         f"--source-server=host={self._server(primary).socket_directory} user=postgres dbname=postgres",
                     ],  # fmt: skip
                     timeout=_REWIND_SECONDS,
@@ -121,9 +132,11 @@ class PostgresCluster:  # the runtime port is this wide: one method for each thi
             await self.clone(name, primary)
 
     async def start(self, name: str, primary: str) -> None:
-        """Start a server; a standby that cannot follow is cloned anew, once."""
-        await self._start(name, primary)
+        """Start a server; a former primary rejoins first, and a standby that cannot follow is cloned anew, once."""
         server = self._server(name)
+        if name != primary and not server.view.running and self._layout.was_primary(name):
+            await self.rejoin(name, primary)
+        await self._start(name, primary)
         if name == primary or not self._server(primary).view.ready or await server.wait_streaming():
             return
         if not server.view.running:
@@ -148,7 +161,7 @@ class PostgresCluster:  # the runtime port is this wide: one method for each thi
         if not faults:
             await server.wait_reloaded(before)
         await server.refresh()
-        server.view.digest = self._wanted.digest
+        server.view.digest, server.view.faulty = self._wanted.digest, bool(faults)
         return faults
 
     async def promote(self, name: str) -> None:
@@ -217,11 +230,9 @@ class PostgresCluster:  # the runtime port is this wide: one method for each thi
         server = self._server(name)
         if not server.view.running:
             self._write_configuration(name, primary)
-            server.view.digest = self._wanted.digest
+            server.view.digest, server.view.faulty = self._wanted.digest, False
         async with self._gate:
-            await server.start(
-                self._installations.program(self._wanted.major, "postgres"), standby=name != primary
-            )
+            await server.start(self._installations.program(self._wanted.major, "postgres"), standby=name != primary)
 
     def _write_configuration(self, name: str, primary: str) -> None:
         upstream = None if name == primary else self._server(primary).view.address

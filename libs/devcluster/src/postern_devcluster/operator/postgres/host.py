@@ -33,6 +33,7 @@ class PostgresHost:
         self._account = server_account()
         self._installations = find_installations(binaries)
         self._root = data_root(state_dir, self._account)
+        self._logs = state_dir / "logs"
         self._sockets = socket_root(state_dir, self._root, self._account)
         self._templates = TemplateCache(self._root / "templates", self._account, self._installations)
         self._addresses = AddressBook(state_dir) if registry is None else AddressBook(state_dir, registry=registry)
@@ -57,7 +58,13 @@ class PostgresHost:
         """Return the runtime of one cluster."""
         self._account.make_directory(self._clusters)
         return PostgresCluster(
-            layout=ClusterLayout(self._clusters / identity.uid, self._sockets, identity.uid, self._account),
+            layout=ClusterLayout(
+                root=self._clusters / identity.uid,
+                sockets=self._sockets,
+                logs=self._logs / identity.uid,
+                uid=identity.uid,
+                account=self._account,
+            ),
             installations=self._installations,
             templates=self._templates,
             addresses=self._addresses,
@@ -77,11 +84,14 @@ class PostgresHost:
     async def sweep(self, uids: Sequence[str]) -> None:
         """End processes and delete data of clusters that are not among these."""
         known = set(uids)
-        doomed = [path for path in self._clusters.glob("*/") if path.name not in known] if self._clusters.is_dir() else []
+        doomed = (
+            [path for path in self._clusters.glob("*/") if path.name not in known] if self._clusters.is_dir() else []
+        )
         for path in doomed:
             pids = {pid for data in path.glob("*/pgdata") if (pid := running_pid(data)) is not None}
             await _end(pids | set(strays(path)))
             await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, self._logs / path.name, ignore_errors=True)
             _logger.info("orphan_cluster_removed", uid=path.name, processes=len(pids))
         self._addresses.release_all_but(known)
 

@@ -20,10 +20,12 @@ from postern_devcluster.operator.runtime import Certificates, Settings
 
 @dataclass(frozen=True, slots=True)
 class ClusterLayout:
-    """``root`` belongs to one cluster's uid; ``sockets`` is shared, with one short directory per instance."""
+    """``root`` and ``logs`` belong to one cluster's uid; ``sockets`` is shared, with a short directory per instance."""
 
     root: Path
     sockets: Path
+    logs: Path
+    """Logs lie in the state directory itself: the API server serves nothing from outside of it."""
     uid: str
     account: ServerAccount
 
@@ -37,7 +39,7 @@ class ClusterLayout:
 
     def log(self, name: str) -> Path:
         """Log of one instance."""
-        return self.root / name / "postgres.log"
+        return self.logs / f"{name}.log"
 
     def socket(self, name: str) -> Path:
         """Private socket directory of one instance."""
@@ -99,6 +101,11 @@ class ClusterLayout:
         else:
             marker.unlink(missing_ok=True)
 
+    def was_primary(self, name: str) -> bool:
+        """Whether an instance with data last ran as a primary."""
+        data = self.data(name)
+        return (data / "PG_VERSION").exists() and not (data / "standby.signal").exists()
+
     def fresh_socket_directory(self, name: str) -> None:
         """Empty the socket directory: a killed server leaves a lock file whose pid may belong to another program."""
         directory = self.socket(name)
@@ -110,4 +117,9 @@ class ClusterLayout:
         names = [name] if name is not None else [path.name for path in self.root.glob("*/") if path.name != "tls"]
         for each in names:
             shutil.rmtree(self.socket(each), ignore_errors=True)
-        shutil.rmtree(self.root if name is None else self.instance(name), ignore_errors=True)
+        if name is None:
+            shutil.rmtree(self.logs, ignore_errors=True)
+            shutil.rmtree(self.root, ignore_errors=True)
+        else:
+            self.log(name).unlink(missing_ok=True)
+            shutil.rmtree(self.instance(name), ignore_errors=True)

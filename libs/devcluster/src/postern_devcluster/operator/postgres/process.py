@@ -83,9 +83,9 @@ def spawn_postmaster(
     """Start a postmaster in its own session with its output appended to ``log_file``."""
     if log_file.exists() and log_file.stat().st_size > _LARGEST_LOG:
         log_file.replace(log_file.with_suffix(".log.1"))
-    if not log_file.exists():
-        account.write(log_file, "", mode=0o640)
-    flags = os.O_WRONLY | os.O_APPEND
+    log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Opened before the account changes: the log is the caller's, in a directory that PostgreSQL need not enter.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     command = [*account.prefix, *argv]
     pid = os.posix_spawnp(
         command[0],
@@ -93,7 +93,7 @@ def spawn_postmaster(
         {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(log_file), flags, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log_file), flags, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
         setsid=True,
@@ -132,6 +132,10 @@ def strays(root: Path) -> list[int]:
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 command = (entry / "cmdline").read_bytes().split(b"\0")
-                if len(command) > 2 and command[0].endswith(b"/postgres") and any(a.startswith(marker) for a in command):
+                if (
+                    len(command) > 2
+                    and command[0].endswith(b"/postgres")
+                    and any(a.startswith(marker) for a in command)
+                ):
                     found.append(int(entry.name))
     return found

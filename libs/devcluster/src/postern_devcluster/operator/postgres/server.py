@@ -124,12 +124,13 @@ class Server:
 
     def _ended(self, postmaster: Postmaster) -> None:
         view = self.view
-        unasked = not postmaster.stopping
-        if unasked and not view.ready:
+        unasked, was_ready = not postmaster.stopping, view.ready
+        if unasked and not was_ready:
             view.crashes += 1
         view.running, view.ready, view.exited = False, False, unasked
         self._postmaster = None
-        if unasked:
+        # A start that fails is told to who started it; only the end of a serving server is news.
+        if unasked and was_ready:
             self._on_exit()
 
 

@@ -64,6 +64,7 @@ async def read_state(connection: asyncpg.Connection) -> ServerState:
                EXISTS (SELECT 1 FROM pg_settings WHERE pending_restart) AS pending_restart
         """
     )
+    assert row is not None, "an aggregate-free SELECT without FROM has one row"
     return ServerState(**dict(row))
 
 
@@ -107,7 +108,12 @@ async def set_password(connection: asyncpg.Connection, role: str, password: str)
 
 async def ensure_slots(connection: asyncpg.Connection, wanted: Collection[str], known: Iterable[str]) -> None:
     """Create the replication slots of the standbys and drop those of instances that are gone."""
-    existing = {row["slot_name"]: row["active"] for row in await connection.fetch("SELECT slot_name, active FROM pg_replication_slots WHERE slot_type = 'physical'")}  # noqa: E501
+    existing = {
+        row["slot_name"]: row["active"]
+        for row in await connection.fetch(
+            "SELECT slot_name, active FROM pg_replication_slots WHERE slot_type = 'physical'"
+        )
+    }  # noqa: E501
     for slot in sorted(set(wanted) - existing.keys()):
         await connection.execute("SELECT pg_create_physical_replication_slot($1, true)", slot)
     for slot in sorted(set(known) - set(wanted)):

@@ -44,8 +44,19 @@ class TemplateCache:
                 self._account,
                 [
                     self._installations.program(major, "initdb"),
-                    "--pgdata", str(draft), "--username", "postgres", "--auth", "trust", "--encoding", "UTF8",
-                    "--locale", "C", "--data-checksums", "--no-sync", "--no-instructions",
+                    "--pgdata",
+                    str(draft),
+                    "--username",
+                    "postgres",
+                    "--auth",
+                    "trust",
+                    "--encoding",
+                    "UTF8",
+                    "--locale",
+                    "C",
+                    "--data-checksums",
+                    "--no-sync",
+                    "--no-instructions",
                 ],  # fmt: skip
                 timeout=_INITDB_SECONDS,
             )
