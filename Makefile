@@ -18,7 +18,7 @@ TEST_ARGUMENTS ?=
 quoted = '$(subst ','\'',$(value $(1)))'
 given = $(filter command,$(firstword $(origin $(1))))
 option = $(if $(call given,$(1)),$(2) $(call quoted,$(1)))
-TARGETS = $(call option,POSTERN_AMQP_URL,--amqp-url) $(call option,POSTERN_DATABASE_URL,--database-url) $(call option,KUBECONFIG,--kubeconfig)
+TARGETS = $(call option,POSTERN_AMQP_URL,--amqp-url) $(call option,POSTERN_DATABASE_URL,--database-url) $(call option,KUBECONFIG,--kubeconfig) $(call option,POSTERN_ADDRESS_MODE,--address-mode)
 OWN_DATABASES = $(and $(call given,POSTERN_DATABASE_URL),$(call given,KUBECONFIG))
 SETUP = $(PYTHON) tools/setup.py $(if $(call given,POSTERN_AMQP_URL),--without-rabbitmq) $(if $(OWN_DATABASES),--without-postgresql)
 
@@ -38,6 +38,7 @@ help: ## what you can do here
 	@echo '  POSTERN_AMQP_URL      an own RabbitMQ instead of the private one          (up, demo)'
 	@echo '  POSTERN_DATABASE_URL  an own PostgreSQL, as its administrator             (up, demo)'
 	@echo '  KUBECONFIG            an own cluster with CloudNativePG, no development one (up, demo)'
+	@echo '  POSTERN_ADDRESS_MODE  with an own cluster, how its databases are reached: service-dns (default), cluster-ip, load-balancer'
 	@echo '  PYTHON                the Python 3.11 or newer to set up with             (setup)'
 
 demo: setup ## sets all up, creates a database through the API, shows its events and uses it

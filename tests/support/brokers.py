@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 from tests.support.sharing import SERVERS
 
+from postern_common.messaging.topology import deploy
+
 
 @pytest.fixture(scope="session")
 def rabbitmq_server(pytestconfig: pytest.Config) -> str:
@@ -25,7 +27,5 @@ def vhost_url(pytestconfig: pytest.Config) -> Iterator[str]:
 @pytest.fixture
 async def amqp_url(vhost_url: str) -> str:
     """URL of a fresh virtual host with the whole topology declared."""
-    from postern_common.messaging.topology import deploy  # noqa: PLC0415 (only tests that use it need the library)
-
     await deploy(vhost_url)
     return vhost_url

@@ -3,6 +3,7 @@
 Separate from the fixtures because it runs before them, by whichever worker is first.
 """
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -10,6 +11,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from postern_common.contracts.broker import TOPOLOGY_VERSION
+from postern_common.persistence.engine import create_engine
+from postern_common.persistence.installation import write_topology_version
 from postern_devcluster.embedded import PostgresServer
 
 SERVICES = ("gateway", "provisioner", "watcher", "audit")
@@ -30,6 +34,7 @@ def prepare_template(server: PostgresServer, directory: Path) -> None:
     url = server.url_of(TEMPLATE)
     failure = _run("database", "prepare", url)
     if failure is None:
+        asyncio.run(_store_topology_version(url))
         with ThreadPoolExecutor(len(SERVICES)) as pool:
             failures = list(pool.map(lambda service: _run(service, "migrate", url), SERVICES))
     else:
@@ -38,6 +43,13 @@ def prepare_template(server: PostgresServer, directory: Path) -> None:
         if text is not None:
             failure_file(directory, service).write_text(text)
     marker.touch()
+
+
+async def _store_topology_version(url: str) -> None:
+    """Each test's virtual host has the topology of this code: the database says so."""
+    engine = create_engine(url, application_name="tests", pool_size=1)
+    await write_topology_version(engine, TOPOLOGY_VERSION)
+    await engine.dispose()
 
 
 def failure_file(directory: Path, service: str) -> Path:

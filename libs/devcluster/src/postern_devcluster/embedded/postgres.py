@@ -69,7 +69,7 @@ class PostgresServer:
         self._settings = dict(settings)
         self._durable = durable
         self._ports = directory / "postgres.json"
-        self.process = DetachedProcess("postgres", pid_file=directory / "postgres.pid", log_file=log_file)
+        self.process = DetachedProcess("postgres", pid_file=directory / "run" / "postgres.pid", log_file=log_file)
 
     @property
     def port(self) -> int:

@@ -47,7 +47,7 @@ class RabbitServer:
         self._management = management
         self._identity = self._home / "node.json"
         self.process = DetachedProcess(
-            "rabbitmq", pid_file=directory / "rabbitmq.pid", log_file=log_directory / "rabbitmq.log"
+            "rabbitmq", pid_file=directory / "run" / "rabbitmq.pid", log_file=log_directory / "rabbitmq.log"
         )
 
     @property
