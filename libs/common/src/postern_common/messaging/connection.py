@@ -7,6 +7,7 @@ the supervision, each on a connection of its own: a blocked publisher must not b
 import asyncio
 import contextlib
 import time
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import aio_pika
@@ -14,7 +15,9 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
 from postern_common.logging import get_logger
-from postern_common.messaging.errors import BrokerDownError
+from postern_common.messaging.errors import AMQP_ERRORS, BrokerDownError
+from postern_common.messaging.settlement import Delivery
+from postern_common.messaging.subscription import Subscription
 from postern_common.runtime.backoff import HEALTHY_SECONDS, backoff
 
 logger = get_logger(__name__)
@@ -26,9 +29,6 @@ CHANNEL_SECONDS: Final = 5.0
 PROBE_INTERVAL_SECONDS: Final = 10.0
 PROBE_SECONDS: Final = 5.0
 _PROBE_EXCHANGE: Final = "amq.topic"
-
-AMQP_ERRORS: Final = (aio_pika.exceptions.AMQPError, ConnectionError, OSError, TimeoutError, RuntimeError)
-"""What aio-pika and aiormq raise when a connection or channel is gone (``RuntimeError``: used after its end)."""
 
 
 class BrokerConnection:
@@ -75,6 +75,17 @@ class BrokerConnection:
         except AMQP_ERRORS as error:
             self.doubt("channel_not_opened")
             raise BrokerDownError(f"no channel could be opened ({type(error).__name__})") from error
+
+    def subscription(
+        self,
+        *,
+        queue: str,
+        prefetch: int,
+        on_message: Callable[[Delivery], None],
+        on_lost: Callable[[], Awaitable[None]],
+    ) -> Subscription:
+        """A consumer on ``queue`` that is kept alive; its ``run`` must be part of a task."""
+        return Subscription(channels=self, queue=queue, prefetch=prefetch, on_message=on_message, on_lost=on_lost)
 
     def doubt(self, reason: str) -> None:
         """Say that something is wrong with the connection: it is torn down and built anew."""

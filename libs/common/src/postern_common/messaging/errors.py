@@ -1,6 +1,14 @@
 """Errors of messaging that are more exact than their class in ``postern_common.errors``."""
 
+from typing import Final
+
+from aio_pika.exceptions import AMQPError
+
 from postern_common.errors import DependencyDownError, TransientError
+
+
+AMQP_ERRORS: Final = (AMQPError, ConnectionError, OSError, TimeoutError, RuntimeError)
+"""What aio-pika and aiormq raise when a connection or channel is gone (``RuntimeError``: used after its end)."""
 
 
 class UnroutableError(TransientError):

@@ -15,8 +15,8 @@ from postern_common.contracts.identifiers import new_id
 from postern_common.contracts.outgoing import OutgoingMessage
 from postern_common.errors import DependencyDownError, PermanentError, TransientError
 from postern_common.logging import get_logger
-from postern_common.messaging.connection import AMQP_ERRORS, BrokerConnection
-from postern_common.messaging.errors import BrokerDownError, UnroutableError
+from postern_common.messaging.connection import BrokerConnection
+from postern_common.messaging.errors import AMQP_ERRORS, BrokerDownError, UnroutableError
 
 logger = get_logger(__name__)
 

@@ -59,8 +59,8 @@ class Delivery(Protocol):
         """How often it was delivered before."""
         ...
 
-    async def ack(self) -> None:
-        """Done with it."""
+    async def ack(self, *, multiple: bool = False) -> None:
+        """Done with it, or with all up to this one."""
         ...
 
     async def reject(self, *, requeue: bool) -> None:

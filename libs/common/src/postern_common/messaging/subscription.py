@@ -7,14 +7,15 @@ raised; only the channel's table of consumers becomes empty.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final, Protocol
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import ChannelNotFoundEntity
 
 from postern_common.errors import DependencyDownError
 from postern_common.logging import get_logger
-from postern_common.messaging.connection import AMQP_ERRORS, BrokerConnection
+from postern_common.messaging.errors import AMQP_ERRORS
+from postern_common.messaging.settlement import Delivery
 from postern_common.runtime.backoff import backoff
 
 logger = get_logger(__name__)
@@ -25,35 +26,47 @@ RPC_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 3.0
 
 
+class ChannelSource(Protocol):
+    """The supervised connection."""
+
+    async def wait_ready(self, timeout: float) -> None:
+        """Wait for a connection; raises ``DependencyDownError``."""
+        ...
+
+    async def open_channel(self, *, prefetch: int | None = None, confirms: bool = False) -> AbstractChannel:
+        """A new channel; raises ``DependencyDownError``."""
+        ...
+
+
 class AmqpDelivery:
     """A delivery of aio-pika as the settle table sees it."""
 
     def __init__(self, message: AbstractIncomingMessage) -> None:
-        self.message = message
+        self._message = message
 
     @property
     def body(self) -> bytes:
         """The bytes as received."""
-        return self.message.body
+        return self._message.body
 
     @property
     def message_id(self) -> str:
         """The publisher's id of this attempt."""
-        return self.message.message_id or f"delivery-{self.message.delivery_tag}"
+        return self._message.message_id or f"delivery-{self._message.delivery_tag}"
 
     @property
     def delivery_count(self) -> int:
         """Quorum queues count in ``x-delivery-count``."""
-        count = (self.message.headers or {}).get("x-delivery-count", 0)
+        count = (self._message.headers or {}).get("x-delivery-count", 0)
         return count if isinstance(count, int) else 0
 
     async def ack(self, *, multiple: bool = False) -> None:
         """Acknowledge this one, or all up to this one."""
-        await self.message.ack(multiple=multiple)
+        await self._message.ack(multiple=multiple)
 
     async def reject(self, *, requeue: bool) -> None:
         """Back to the queue, or dead-lettered."""
-        await self.message.reject(requeue=requeue)
+        await self._message.reject(requeue=requeue)
 
 
 class Subscription:
@@ -62,13 +75,13 @@ class Subscription:
     def __init__(
         self,
         *,
-        connection: BrokerConnection,
+        channels: ChannelSource,
         queue: str,
         prefetch: int,
-        on_message: Callable[[AmqpDelivery], None],
+        on_message: Callable[[Delivery], None],
         on_lost: Callable[[], Awaitable[None]],
     ) -> None:
-        self._connection = connection
+        self._channels = channels
         self._queue = queue
         self._prefetch = prefetch
         self._on_message = on_message
@@ -102,7 +115,7 @@ class Subscription:
         delays = backoff()
         while not self._stopped:
             try:
-                await self._connection.wait_ready(READY_SECONDS)
+                await self._channels.wait_ready(READY_SECONDS)
                 await self._subscribe()
             except DependencyDownError as error:
                 logger.warning("subscribe_failed", queue=self._queue, code=error.code, detail=error.detail)
@@ -117,7 +130,7 @@ class Subscription:
 
     async def _subscribe(self) -> None:
         self._renewed.clear()
-        self._channel = channel = await self._connection.open_channel(prefetch=self._prefetch)
+        self._channel = channel = await self._channels.open_channel(prefetch=self._prefetch)
 
         async def deliver(message: AbstractIncomingMessage) -> None:
             if self._channel is channel:  # else it was dropped, and the broker delivers this again
@@ -146,7 +159,7 @@ class Subscription:
                 return "channel closed"
             try:
                 async with asyncio.timeout(RPC_SECONDS):
-                    underlay = await channel.get_underlay_channel()
+                    underlay: Any = await channel.get_underlay_channel()
             except AMQP_ERRORS as error:
                 return type(error).__name__
             if tag not in underlay.consumers and not self._stopped:

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from postern_common.contracts.broker import TOPOLOGY, TOPOLOGY_VERSION, TopologySpec
 from postern_common.errors import PermanentError, TransientError
-from postern_common.messaging.connection import AMQP_ERRORS, BrokerConnection
-from postern_common.messaging.errors import BrokerDownError
+from postern_common.messaging.connection import BrokerConnection
+from postern_common.messaging.errors import AMQP_ERRORS, BrokerDownError
 from postern_common.persistence.installation import read_topology_version, write_topology_version
 from postern_common.runtime.tasks import TaskOwner
 

@@ -1,0 +1,1 @@
+"""Migrations of a service that has nothing but the messaging tables."""
