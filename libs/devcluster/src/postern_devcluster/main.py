@@ -19,8 +19,8 @@ from postern_devcluster.apiserver.journal import StateDirectoryBusyError
 from postern_devcluster.apiserver.server import ApiServer, ApiServerOptions, NotLoopbackError
 
 _NOTICE = (
-    "postern-devcluster is for development, demonstrations and tests only: it stands in for Kubernetes and CloudNativePG "
-    "on this machine and is no place for data that matters."
+    "postern-devcluster is for development, demonstrations and tests only: it stands in for Kubernetes and "
+    "CloudNativePG on this machine and is no place for data that matters."
 )
 _log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""The development cluster's API server: behaves like kube-apiserver for what Postern, the operator half and kubectl use."""
+"""The development cluster's API server: kube-apiserver for what Postern, the operator half and kubectl use."""
 
 from postern_devcluster.apiserver.server import ApiServer, ApiServerOptions, running_api_server
 

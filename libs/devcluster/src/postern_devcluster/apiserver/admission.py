@@ -1,7 +1,7 @@
 """What the operator's webhooks do to a Cluster: fill in its defaults, refuse what it cannot run.
 
-Separate from structural validation: with the annotation ``cnpg.io/validation=disabled`` the refusals are off, the structure
-is still checked. The rules are those seen on CloudNativePG 1.30 (docs of the design, kubernetes.md), in our own words.
+Separate from structural validation: with the annotation ``cnpg.io/validation=disabled`` the refusals are off, the
+structure is still checked. The rules are those seen on CloudNativePG 1.30, in our own words.
 """
 
 from typing import Any
@@ -16,17 +16,72 @@ _VALIDATION = "cnpg.io/validation"
 _DEFAULT_IMAGE = "ghcr.io/cloudnative-pg/postgresql:18.1-system-trixie"
 
 FIXED_PARAMETERS = frozenset(
-    """allow_alter_system allow_system_table_mods archive_cleanup_command archive_command bonjour bonjour_name cluster_name
-    config_file data_directory data_sync_retry edb_audit event_source external_pid_file hba_file hot_standby ident_file
-    jit_provider listen_addresses log_destination log_directory log_file_mode log_filename log_rotation_age
-    log_rotation_size log_truncate_on_rotation logging_collector port primary_conninfo primary_slot_name
-    promote_trigger_file recovery_end_command recovery_min_apply_delay recovery_target recovery_target_action
-    recovery_target_inclusive recovery_target_lsn recovery_target_name recovery_target_time recovery_target_timeline
-    recovery_target_xid restart_after_crash restore_command shared_preload_libraries ssl ssl_ca_file ssl_cert_file
-    ssl_ciphers ssl_crl_dir ssl_crl_file ssl_dh_params_file ssl_ecdh_curve ssl_key_file ssl_passphrase_command
-    ssl_passphrase_command_supports_reload ssl_prefer_server_ciphers stats_temp_directory synchronous_standby_names
-    syslog_facility syslog_ident syslog_sequence_numbers syslog_split_messages unix_socket_directories unix_socket_group
-    unix_socket_permissions""".split()
+    {
+        "allow_alter_system",
+        "allow_system_table_mods",
+        "archive_cleanup_command",
+        "archive_command",
+        "bonjour",
+        "bonjour_name",
+        "cluster_name",
+        "config_file",
+        "data_directory",
+        "data_sync_retry",
+        "edb_audit",
+        "event_source",
+        "external_pid_file",
+        "hba_file",
+        "hot_standby",
+        "ident_file",
+        "jit_provider",
+        "listen_addresses",
+        "log_destination",
+        "log_directory",
+        "log_file_mode",
+        "log_filename",
+        "log_rotation_age",
+        "log_rotation_size",
+        "log_truncate_on_rotation",
+        "logging_collector",
+        "port",
+        "primary_conninfo",
+        "primary_slot_name",
+        "promote_trigger_file",
+        "recovery_end_command",
+        "recovery_min_apply_delay",
+        "recovery_target",
+        "recovery_target_action",
+        "recovery_target_inclusive",
+        "recovery_target_lsn",
+        "recovery_target_name",
+        "recovery_target_time",
+        "recovery_target_timeline",
+        "recovery_target_xid",
+        "restart_after_crash",
+        "restore_command",
+        "shared_preload_libraries",
+        "ssl",
+        "ssl_ca_file",
+        "ssl_cert_file",
+        "ssl_ciphers",
+        "ssl_crl_dir",
+        "ssl_crl_file",
+        "ssl_dh_params_file",
+        "ssl_ecdh_curve",
+        "ssl_key_file",
+        "ssl_passphrase_command",
+        "ssl_passphrase_command_supports_reload",
+        "ssl_prefer_server_ciphers",
+        "stats_temp_directory",
+        "synchronous_standby_names",
+        "syslog_facility",
+        "syslog_ident",
+        "syslog_sequence_numbers",
+        "syslog_split_messages",
+        "unix_socket_directories",
+        "unix_socket_group",
+        "unix_socket_permissions",
+    }
 )
 """Parameters that the operator sets itself. Those of them that it also writes as defaults pass when unchanged."""
 

@@ -37,12 +37,13 @@ class Collector:
             self._store.history(kind).watch(watcher)
         try:
             self._take_stock()
+            self._wake.set()
             while True:
-                while self._collect_queued():
-                    await asyncio.sleep(0)
+                await self._wake.wait()
                 self._wake.clear()
-                if not any(watcher.queue for watcher in self._watchers.values()):
-                    await self._wake.wait()
+                if self._collect_queued():
+                    self._wake.set()
+                    await asyncio.sleep(0)  # requests go between two rounds
         finally:
             for kind in KINDS:
                 self._store.history(kind).unwatch(self._watchers[kind.resource])

@@ -1,4 +1,4 @@
-"""Printer columns per kind: for the operator's kinds as their definitions say, for built-in ones as the server prints them."""
+"""Printer columns per kind: the operator's as their definitions say, built-in ones as the server prints them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """Durability: an append-only log of writes beside a snapshot, so that state survives a restart and ``kill -9``.
 
-Separate from the maps it protects: it knows bytes and versions, not Kubernetes. A line reaches the kernel before the write
-is answered; it is not fsynced, so a power cut (not a crash) may lose the last writes. A torn last line is cut off on load.
+Separate from the maps it protects: it knows bytes and versions, not Kubernetes. A line reaches the kernel before the
+write is answered; it is not fsynced, so a power cut (not a crash) may lose the last writes. A torn last line is cut off
+on load.
 """
 
 import fcntl

@@ -1,6 +1,7 @@
 """The kinds that the development cluster serves, as one declarative table.
 
-Separate because everything else (routes, storage, discovery, tables, rights) is generic over it: a further kind is a line here.
+Separate because everything else (routes, storage, discovery, tables, rights) is generic over it: a further kind
+is a line here.
 """
 
 from dataclasses import dataclass

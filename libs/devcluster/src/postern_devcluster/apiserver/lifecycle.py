@@ -1,13 +1,14 @@
 """What the server itself does to objects of built-in kinds: defaults at create, changes that it refuses.
 
-Separate from ``admission`` (the operator's webhooks) and from the generic write path, which calls ``prepare`` for every kind.
+Separate from ``admission`` (the operator's webhooks) and from the generic write path, which calls ``mutate`` and
+``refuse`` for every kind.
 """
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from postern_devcluster.apiserver import admission
+from postern_devcluster.apiserver.defaults import with_kind_defaults
 from postern_devcluster.apiserver.kinds import CLAIMS, CLUSTERS, SERVICES, STORAGE_CLASSES, Kind
 from postern_devcluster.apiserver.status import Object, cause, forbidden, invalid
 from postern_devcluster.apiserver.store import ObjectStore
@@ -27,7 +28,7 @@ class Lifecycle:
     def mutate(self, kind: Kind, body: Object, before: Object | None) -> Object:
         """The object with defaults; ``before`` is None at create."""
         step = _MUTATIONS.get(kind.resource)
-        return step(self, body, before) if step is not None else body
+        return step(self, body, before) if step is not None else with_kind_defaults(kind, body, before)
 
     def refuse(self, kind: Kind, body: Object, before: Object | None) -> None:
         """Raise what admission or validation of this kind says against the object."""
@@ -35,30 +36,6 @@ class Lifecycle:
             admission.refuse_cluster(body, before)
         elif kind is CLAIMS and before is not None:
             self._refuse_resize(body, before)
-
-    def namespace(self, body: Object, before: Object | None) -> Object:
-        """Finalizer, phase and the name label of a namespace."""
-        metadata = body["metadata"]
-        labels = {**metadata.get("labels", {}), "kubernetes.io/metadata.name": metadata["name"]}
-        body = {**body, "metadata": {**metadata, "labels": labels}}
-        if before is None:
-            body["spec"] = {"finalizers": ["kubernetes"]}
-            body["status"] = {"phase": "Active"}
-        return body
-
-    def pod(self, body: Object, before: Object | None) -> Object:
-        """Grace period, restart policy; a new pod is Pending."""
-        if before is not None:
-            return body
-        spec = {
-            "restartPolicy": "Always",
-            "terminationGracePeriodSeconds": 30,
-            "dnsPolicy": "ClusterFirst",
-            "schedulerName": "default-scheduler",
-            "enableServiceLinks": True,
-            **body.get("spec", {}),
-        }
-        return {**body, "spec": spec, "status": {"phase": "Pending", "qosClass": "Burstable"}}
 
     def service(self, body: Object, before: Object | None) -> Object:
         """Type, ports and a cluster address, kept through updates."""
@@ -77,16 +54,6 @@ class Lifecycle:
         if before is None:
             body["status"] = {"loadBalancer": {}}
         return body
-
-    def secret(self, body: Object, _before: Object | None) -> Object:
-        """``stringData`` becomes ``data``; the type is Opaque unless given."""
-        plain = body.get("stringData") or {}
-        rest = {name: value for name, value in body.items() if name != "stringData"}
-        if plain:
-            encoded = {name: base64.b64encode(text.encode()).decode() for name, text in plain.items()}
-            rest["data"] = {**rest.get("data", {}), **encoded}
-        rest.setdefault("type", "Opaque")
-        return rest
 
     def claim(self, body: Object, before: Object | None) -> Object:
         """Volume mode, default storage class; a new claim is Pending."""
@@ -134,24 +101,8 @@ def _asked(claim: Object) -> str:
     return str(claim["spec"].get("resources", {}).get("requests", {}).get("storage", ""))
 
 
-def _network_policy(_life: Lifecycle, body: Object, _before: Object | None) -> Object:
-    spec = dict(body.get("spec", {}))
-    if "policyTypes" not in spec:
-        spec["policyTypes"] = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
-    return {**body, "spec": spec}
-
-
-def _cluster(_life: Lifecycle, body: Object, _before: Object | None) -> Object:
-    return admission.default_cluster(body)
-
-
 _Step = Callable[[Lifecycle, Object, Object | None], Object]
 _MUTATIONS: dict[str, _Step] = {
-    "namespaces": Lifecycle.namespace,
-    "pods": Lifecycle.pod,
     "services": Lifecycle.service,
-    "secrets": Lifecycle.secret,
     "persistentvolumeclaims": Lifecycle.claim,
-    "networkpolicies.networking.k8s.io": _network_policy,
-    CLUSTERS.resource: _cluster,
 }

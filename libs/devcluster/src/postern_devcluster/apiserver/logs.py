@@ -5,11 +5,13 @@ The file must lie below the state directory: an annotation is a client's input a
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiohttp import web
 
+from postern_devcluster.apiserver.history import Stored
 from postern_devcluster.apiserver.kinds import PODS
 from postern_devcluster.apiserver.requests import is_true
 from postern_devcluster.apiserver.status import ApiError, Object, bad_request, not_found
@@ -22,29 +24,47 @@ _CHUNK = 256 * 1024
 _FOLLOW_SECONDS = 0.3
 
 
-async def stream_log(
-    store: ObjectStore, watches: OpenWatches, state_dir: Path, target: Target, request: web.Request
-) -> web.StreamResponse:
-    """GET …/pods/{name}/log with tailLines, limitBytes, sinceSeconds, sinceTime and follow. Raises 400 and 404."""
-    stored = store.get(PODS, (target.namespace, target.name))
-    if stored is None:
-        raise not_found(PODS, target.name)
-    path = _log_file(stored.object, state_dir)
-    query = request.query
-    tail = _number(query.get("tailLines"), "tailLines")
-    limit = _number(query.get("limitBytes"), "limitBytes")
-    since = _since(query.get("sinceSeconds"), query.get("sinceTime"))
-    response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
-    content, position = await asyncio.to_thread(_read, path, tail, since)
-    await response.prepare(request)
-    if limit is not None:
-        content = content[:limit]
-    for start in range(0, len(content), _CHUNK):
-        await response.write(content[start : start + _CHUNK])
-    if is_true(query.get("follow", "")):
-        await _follow(store, watches, target, path, position, response)
-    await response.write_eof()
-    return response
+@dataclass(frozen=True, slots=True)
+class PodLogs:
+    """Answers ``GET …/pods/{name}/log`` with tailLines, limitBytes, sinceSeconds, sinceTime and follow."""
+
+    store: ObjectStore
+    watches: OpenWatches
+    state_dir: Path
+
+    async def answer(self, target: Target, request: web.Request) -> web.StreamResponse:
+        """Send the log. Raises 400, 403 and 404."""
+        stored = self._pod(target)
+        if stored is None:
+            raise not_found(PODS, target.name)
+        query = request.query
+        tail = _number(query.get("tailLines"), "tailLines")
+        limit = _number(query.get("limitBytes"), "limitBytes")
+        since = _since(query.get("sinceSeconds"), query.get("sinceTime"))
+        path = await asyncio.to_thread(_log_file, stored.object, self.state_dir)
+        content, position = await asyncio.to_thread(_read, path, tail, since)
+        response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
+        await response.prepare(request)
+        if limit is not None:
+            content = content[:limit]
+        for start in range(0, len(content), _CHUNK):
+            await response.write(content[start : start + _CHUNK])
+        if is_true(query.get("follow", "")):
+            await self._follow(target, path, position, response)
+        await response.write_eof()
+        return response
+
+    async def _follow(self, target: Target, path: Path, position: int, response: web.StreamResponse) -> None:
+        """Send what is appended until the pod goes, the client leaves or the server stops."""
+        while not self.watches.stopping and self._pod(target) is not None:
+            content, position = await asyncio.to_thread(_read_more, path, position)
+            if content:
+                await response.write(content)
+            else:
+                await asyncio.sleep(_FOLLOW_SECONDS)
+
+    def _pod(self, target: Target) -> Stored | None:
+        return self.store.get(PODS, (target.namespace, target.name))
 
 
 def _log_file(pod: Object, state_dir: Path) -> Path:
@@ -119,19 +139,13 @@ def _time_of(line: bytes) -> datetime | None:
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
-async def _follow(
-    store: ObjectStore, watches: OpenWatches, target: Target, path: Path, position: int, response: web.StreamResponse
-) -> None:
-    """Send what is appended until the pod goes, the client leaves or the server stops."""
-    while not watches.stopping and store.get(PODS, (target.namespace, target.name)) is not None:
-        size = path.stat().st_size if path.is_file() else 0
-        if size < position:
-            position = 0  # rotated
-        if size > position:
-            with path.open("rb") as file:
-                file.seek(position)
-                content = file.read(_CHUNK)
-            position += len(content)
-            await response.write(content)
-        else:
-            await asyncio.sleep(_FOLLOW_SECONDS)
+def _read_more(path: Path, position: int) -> tuple[bytes, int]:
+    """What was appended after ``position``; from the start again when the file was rotated."""
+    size = path.stat().st_size if path.is_file() else 0
+    position = 0 if size < position else position
+    if size == position:
+        return b"", position
+    with path.open("rb") as file:
+        file.seek(position)
+        content = file.read(_CHUNK)
+    return content, position + len(content)

@@ -1,7 +1,6 @@
 """What a request asks: its address split into kind, namespace, name and subresource, its verb, query and body."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec

@@ -1,7 +1,7 @@
 """Requests to answers: authenticate, authorise, parse, call one service, encode. No rule about objects lives here."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from aiohttp import web
 from postern_devcluster.apiserver import discovery, reads, requests, status
 from postern_devcluster.apiserver.deletion import ObjectDeleter, parse_delete_options
 from postern_devcluster.apiserver.kinds import ACCESS_REVIEWS
-from postern_devcluster.apiserver.logs import stream_log
+from postern_devcluster.apiserver.logs import PodLogs
 from postern_devcluster.apiserver.rendering import Renderer
 from postern_devcluster.apiserver.rights import Rights
 from postern_devcluster.apiserver.status import ApiError, Object
@@ -25,6 +25,9 @@ _CREATE_RETRIES = 3
 _encode = msgspec.json.encode
 
 
+_Handler = Callable[[web.Request, Target], Awaitable[web.StreamResponse]]
+
+
 @dataclass(slots=True)
 class Api:
     """Everything that a request may need."""
@@ -35,6 +38,20 @@ class Api:
     rights: Rights
     watches: OpenWatches
     state_dir: Path
+    _verbs: dict[str, _Handler] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Wire the verbs."""
+        self._verbs = {
+            "get": self._get,
+            "list": self._list,
+            "watch": self._watch,
+            "create": self._create,
+            "update": self._update,
+            "patch": self._patch,
+            "delete": self._delete,
+            "deletecollection": self._delete_collection,
+        }
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer any request."""
@@ -61,8 +78,8 @@ class Api:
         if target.kind is ACCESS_REVIEWS:
             return await self._review(request, user)
         if target.subresource == "log":
-            return await stream_log(self.store, self.watches, self.state_dir, target, request)
-        return await _VERBS[verb](self, request, target)
+            return await PodLogs(self.store, self.watches, self.state_dir).answer(target, request)
+        return await self._verbs[verb](request, target)
 
     def _authorise(self, user: str, verb: str, target: Target) -> None:
         kind = target.kind
@@ -162,19 +179,6 @@ class Api:
             "status": {"allowed": allowed},
         }
         return _json(_encode(answer), code=201)
-
-
-_Handler = Callable[[Api, web.Request, Target], Awaitable[web.StreamResponse]]
-_VERBS: dict[str, _Handler] = {
-    "get": Api._get,
-    "list": Api._list,
-    "watch": Api._watch,
-    "create": Api._create,
-    "update": Api._update,
-    "patch": Api._patch,
-    "delete": Api._delete,
-    "deletecollection": Api._delete_collection,
-}
 
 
 def _json(body: bytes, *, code: int = 200, headers: dict[str, str] | None = None) -> web.Response:

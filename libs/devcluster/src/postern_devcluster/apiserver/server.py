@@ -135,7 +135,7 @@ class ApiServer:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((self._host, port))
             listener.listen(512)
-            listener.setblocking(False)
+            listener.settimeout(0)
         except OSError:
             listener.close()
             raise

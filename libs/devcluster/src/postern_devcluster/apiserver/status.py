@@ -1,4 +1,4 @@
-"""Kubernetes' ``Status`` answers: one error class, and a constructor per reason with the message form of the real server.
+"""Kubernetes' ``Status`` answers: one error class, a constructor per reason, messages in the real server's form.
 
 Separate because every layer raises them and one place turns them into an HTTP answer.
 """

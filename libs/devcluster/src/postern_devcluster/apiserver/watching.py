@@ -1,11 +1,12 @@
 """A watch: from a version on, every event that concerns a selection, as a stream of JSON lines.
 
-Separate from ``history`` because this is about connections: selections that objects enter and leave, bookmarks, deadlines.
+Separate from ``history`` because this is about connections: selections that objects enter and
+leave, bookmarks, deadlines.
 """
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -46,7 +47,7 @@ class OpenWatches:
 
 async def watch(
     store: ObjectStore, open_watches: OpenWatches, selection: Selection, query: WatchQuery, encode: Encode
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Lines of a watch; ends at its deadline, at the server's stop or when the reader lags too far behind."""
     history = store.history(selection.kind)
     watcher = Watcher(wanted=selection.covers)

@@ -12,6 +12,7 @@ from typing import Any
 
 from postern_devcluster.apiserver import patches
 from postern_devcluster.apiserver.apply import ownership
+from postern_devcluster.apiserver.defaults import decoded
 from postern_devcluster.apiserver.history import Stored
 from postern_devcluster.apiserver.kinds import NAMESPACES, Kind
 from postern_devcluster.apiserver.lifecycle import Lifecycle
@@ -34,6 +35,7 @@ from postern_devcluster.apiserver.status import (
     invalid,
     namespace_terminating,
     not_found,
+    unsupported_media_type,
 )
 from postern_devcluster.apiserver.store import ObjectStore
 from postern_devcluster.apiserver.validation import find_faults, prune, with_defaults, without_nulls
@@ -95,9 +97,9 @@ class ObjectWriter:
         self._lifecycle = lifecycle
         self._clock = clock
 
-    def create(self, target: Target, body: object, options: WriteOptions) -> Outcome:
+    def create(self, target: Target, given: object, options: WriteOptions) -> Outcome:
         """POST to a collection."""
-        body = without_nulls(check_type(body, target.kind))
+        body: Object = without_nulls(check_type(given, target.kind))
         metadata = dict(body["metadata"])
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = generated_name(metadata["generateName"])
@@ -109,14 +111,14 @@ class ObjectWriter:
         target = Target(target.kind, target.namespace, str(metadata["name"]))
         _place(metadata, target)
         body["metadata"] = {name: value for name, value in metadata.items() if name not in _SERVER_OWNED}
-        body = self._checked_fields(target, body, options)
+        body = decoded(target.kind, self._checked_fields(target, body, options))
         writer = self._writer(target, options, "Update")
         return self._create(target, body, options, writer=writer)
 
-    def update(self, target: Target, body: object, options: WriteOptions) -> Outcome:
+    def update(self, target: Target, given: object, options: WriteOptions) -> Outcome:
         """PUT of an object or its status."""
         before = self._live(target)
-        body = without_nulls(check_type(body, target.kind))
+        body: Object = without_nulls(check_type(given, target.kind))
         metadata = body["metadata"]
         if metadata.get("name", target.name) != target.name:
             text = f"the name of the object ({metadata['name']}) does not match the name on the URL ({target.name})"
@@ -140,28 +142,16 @@ class ObjectWriter:
             patched = patches.json_patch(live, patch)
         elif not isinstance(patch, dict):
             raise bad_request("the patch must be a JSON object")
-        elif content_type == MERGE or target.kind.custom:
-            if content_type == STRATEGIC:
-                raise ApiError(
-                    415,
-                    "UnsupportedMediaType",
-                    "the body of the request was in an unknown format - accepted media types include: "
-                    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
-                )
+        elif content_type == MERGE:
             patched = patches.merge_patch(live, patch)
+        elif target.kind.custom:
+            raise unsupported_media_type((JSON, MERGE, APPLY))
         else:
             patched = patches.strategic_merge(live, patch, schema_of(target.kind))
         body = without_nulls(check_type(patched, target.kind))
         if body["metadata"].get("name") != target.name:
             raise bad_request("metadata.name cannot be changed by a patch")
         return self._replace(target, before, body, options)
-
-    def store_server_side(self, kind: Kind, before: Object, after: Object) -> Stored:
-        """A write by the server itself (deletion marks, garbage collection): no checks, no ownership."""
-        if after == before:
-            return self._store.put(kind, shaped({**after, "metadata": dict(after["metadata"])}, kind))
-        body = shaped({**after, "metadata": dict(after["metadata"])}, kind)
-        return self._store.put(kind, body)
 
     def _apply(self, target: Target, patch: object, options: WriteOptions) -> Outcome:
         kind = target.kind
@@ -234,7 +224,7 @@ class ObjectWriter:
         kept = {name: live["metadata"][name] for name in _SERVER_OWNED if name in live["metadata"]}
         given = {name: value for name, value in body["metadata"].items() if name not in _SERVER_OWNED}
         body = {**body, "metadata": {**given, **kept}}
-        body = self._checked_fields(target, body, options)
+        body = decoded(target.kind, self._checked_fields(target, body, options))
         writer = self._writer(target, options, "Update")
         now = timestamp(self._clock())
         body = ownership.track_update(live, body, writer=writer, kind=kind, schema=schema_of(kind), now=now)
@@ -253,9 +243,8 @@ class ObjectWriter:
             return Outcome(live, raw=before.raw)
         if options.dry_run:
             return Outcome(body)
-        if is_deleting(live) and not metadata.get("finalizers") and not metadata.get("deletionGracePeriodSeconds"):
-            if kind is not NAMESPACES:
-                return Outcome(self._store.remove(kind, body).object)
+        if is_deleting(live) and kind is not NAMESPACES and not _is_held(metadata):
+            return Outcome(self._store.remove(kind, body).object)
         stored = self._store.put(kind, body)
         return Outcome(stored.object, raw=stored.raw)
 
@@ -352,6 +341,11 @@ def _place(metadata: Object, target: Target) -> None:
     if metadata.get("namespace", target.namespace) != target.namespace:
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
     metadata["namespace"] = target.namespace
+
+
+def _is_held(metadata: Object) -> bool:
+    """Whether something still keeps an object that is being deleted."""
+    return bool(metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds"))
 
 
 def _spec_part(body: Object, kind: Kind) -> Object:

@@ -55,7 +55,7 @@ def owned_part(body: Object, kind: Kind, subresource: str) -> Object:
 
 
 def apply(live: Object, config: Object, *, writer: Writer, kind: Kind, schema: Node, force: bool, now: str) -> Object:
-    """The object after an apply of ``config``. Raises 409 ``FieldManagerConflict`` where others own what would change."""
+    """The object after an apply of ``config``. Raises 409 where others own what would change."""
     entries = _read(live)
     wanted = owned_part(config, kind, writer.subresource)
     before = owned_part(live, kind, writer.subresource)

@@ -9,6 +9,7 @@ from postern_devcluster.apiserver.schema import (
     INTEGER,
     QUANTITY,
     STRING,
+    Node,
     boolean,
     integer,
     keyed,
@@ -35,7 +36,7 @@ _STORAGE = {
     "pvcTemplate": ANY,
 }
 _METADATA_PARTS = {"labels": mapping(), "annotations": mapping(), "name": STRING}
-_TERMS = {
+_TERMS: dict[str, list[Node]] = {
     "preferredDuringSchedulingIgnoredDuringExecution": [],
     "requiredDuringSchedulingIgnoredDuringExecution": [],
 }
