@@ -1,0 +1,1 @@
+"""Migrations of the watcher's schema, run by ``postern-watcher migrate``."""

@@ -1,0 +1,1 @@
+"""Where the cluster is observed: sinks of the four watches, and the session that runs them."""
