@@ -26,6 +26,7 @@ class Collector:
         self._deleter = deleter
         self._objects: dict[str, _Reference] = {}
         self._dependents: dict[str, set[_Reference]] = {}
+        self._owners: dict[_Reference, set[str]] = {}
         self._wake = asyncio.Event()
         self._watchers: dict[str, Watcher] = {}
 
@@ -52,6 +53,7 @@ class Collector:
         """Look at everything once: after a start, or when events were lost."""
         self._objects.clear()
         self._dependents.clear()
+        self._owners.clear()
         everything = [(kind, stored.object) for kind in KINDS for stored in self._store.page(kind)]
         for kind, body in everything:
             self._index(kind, body)
@@ -73,12 +75,14 @@ class Collector:
     def _handle(self, kind: Kind, event: Event) -> None:
         body = event.stored.object
         if event.type != "DELETED":
-            self._index(kind, body)
-            self._look_at(kind, body)
+            current = self._store.get(kind, event.key)  # the newest, whatever the event says: this reads events late
+            if current is not None:
+                self._index(kind, current.object)
+                self._look_at(kind, current.object)
             return
         metadata = body["metadata"]
         self._objects.pop(metadata["uid"], None)
-        self._unindex(kind, event.key, body)
+        self._set_owners((kind, event.key), set())
         for dependent in list(self._dependents.get(metadata["uid"], ())):
             self._release(dependent)
         self._settle_owners(body)
@@ -89,16 +93,18 @@ class Collector:
         metadata = body["metadata"]
         reference = (kind, (metadata.get("namespace", ""), metadata["name"]))
         self._objects[metadata["uid"]] = reference
-        for owner in metadata.get("ownerReferences", ()):
-            self._dependents.setdefault(owner["uid"], set()).add(reference)
+        self._set_owners(reference, {owner["uid"] for owner in metadata.get("ownerReferences", ())})
 
-    def _unindex(self, kind: Kind, key: Key, body: Object) -> None:
-        for owner in body["metadata"].get("ownerReferences", ()):
-            dependents = self._dependents.get(owner["uid"])
-            if dependents is not None:
-                dependents.discard((kind, key))
-                if not dependents:
-                    del self._dependents[owner["uid"]]
+    def _set_owners(self, reference: _Reference, owners: set[str]) -> None:
+        known = self._owners.pop(reference, set())
+        for uid in known - owners:
+            self._dependents.get(uid, set()).discard(reference)
+            if not self._dependents.get(uid):
+                self._dependents.pop(uid, None)
+        for uid in owners:
+            self._dependents.setdefault(uid, set()).add(reference)
+        if owners:
+            self._owners[reference] = owners
 
     def _look_at(self, kind: Kind, body: Object) -> None:
         metadata = body["metadata"]
@@ -137,7 +143,7 @@ class Collector:
                 owners = stored.object["metadata"].get("ownerReferences", [])
                 left = [owner for owner in owners if owner["uid"] != uid]
                 self._change(dependent[0], stored.object, ownerReferences=left)
-        self._dependents.pop(uid, None)
+            self._set_owners(dependent, self._owners.get(dependent, set()) - {uid})
         self._drop_finalizer(kind, body, ORPHAN)
 
     def _settle_owners(self, body: Object) -> None:
