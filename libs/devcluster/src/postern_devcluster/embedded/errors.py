@@ -20,16 +20,16 @@ class EmbeddedServerError(PosternError):
         self.next_step = next_step
 
 
-def check_disk_space(directory: Path, *, minimum: int = MINIMUM_FREE_BYTES) -> None:
+def check_disk_space(directory: Path) -> None:
     """Raise ``disk_full`` when the file system of ``directory`` (or of its nearest parent) has too little room."""
     place = directory
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
-    if free < minimum:
+    if free < MINIMUM_FREE_BYTES:
         raise EmbeddedServerError(
             "disk_full",
-            f"only {free // 1024**2} MiB are free where {directory} lies; {minimum // 1024**2} MiB are needed",
+            f"only {free // 1024**2} MiB are free where {directory} lies; {MINIMUM_FREE_BYTES // 1024**2} MiB are needed",
             next_step="free some space, or choose another place: make up POSTERN_HOME=/a/larger/disk/postern",
         )
 
