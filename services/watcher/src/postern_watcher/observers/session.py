@@ -73,6 +73,11 @@ class WatchSessions:
         finally:
             self._watches = {}
 
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """What is being watched: nothing between two sessions."""
+        return tuple(self._watches)
+
     async def check(self) -> None:
         """Readiness: raises ``DependencyDownError`` in words when what must be watched cannot be."""
         for collection, watch in self._watches.items():

@@ -53,8 +53,8 @@ def _upsert() -> TextClause:
 
 
 _UPSERT = _upsert()
-_LIVE = text("SELECT record FROM watcher.databases WHERE state <> 'deleted'")
-_SOME = text("SELECT record FROM watcher.databases WHERE database_id = ANY(:ids)")
+_LIVE = text("SELECT CAST(record AS text) AS record FROM watcher.databases WHERE state <> 'deleted'")
+_SOME = text("SELECT CAST(record AS text) AS record FROM watcher.databases WHERE database_id = ANY(:ids)")
 
 
 async def write_records(connection: AsyncConnection, epoch: int, writes: Sequence[RecordWrite]) -> set[str]:
