@@ -6,7 +6,7 @@ from typing import Any
 from postern_common.contracts.events import ObjectReference
 from postern_common.contracts.reasons import Reason
 from postern_common.errors import PermanentError, TransientError
-from postern_common.kube.errors import ConflictError, NotFoundError
+from postern_common.kube.errors import ConflictError, ForbiddenError, NotFoundError
 from postern_common.kube.paths import CLUSTERS, NETWORK_POLICIES, POD_MONITORS, Resource
 from postern_common.runtime import crashpoint
 from postern_provisioner.domain.crashpoints import AFTER_APPLY
@@ -121,9 +121,14 @@ class ApplyService:
         if cluster is None or _size(manifest) <= _size(cluster):
             return
         name = manifest["spec"]["storage"].get("storageClass") or _storage_class(cluster)
-        storage_class = await self._facts.storage_class(name)
+        try:
+            storage_class = await self._facts.storage_class(name)
+        except ForbiddenError:
+            if name is not None:
+                raise
+            storage_class = None
         if storage_class is None and name is None:
-            return  # no class and no default: the volumes were made by hand, only the operator can tell
+            return  # which class the volumes have cannot be known here: the watcher sees a refusal (semantics 18)
         if storage_class is None or storage_class.get("allowVolumeExpansion") is not True:
             named = name if storage_class is None else storage_class["metadata"]["name"]
             raise PermanentError(

@@ -29,7 +29,6 @@ REQUIRED_RIGHTS: tuple[tuple[str, Resource, str], ...] = (
     ("get", SERVICES, ""),
     ("get", SECRETS, ""),
     ("get", STORAGE_CLASSES, ""),
-    ("list", STORAGE_CLASSES, ""),
 )
 """Every right that the code uses; the ClusterRole is compared with it."""
 

@@ -89,7 +89,10 @@ class ClusterFacts:
         return any(kind.get("name") == resource.plural for kind in found.get("resources") or ())
 
     async def storage_class(self, name: str | None) -> dict[str, Any] | None:
-        """The storage class of that name, or the default one for None; None when there is no such class."""
+        """The storage class of that name, or the default one for None; None when there is no such class.
+
+        Looking for the default needs the right to list classes; raises ``ForbiddenError`` without it.
+        """
         if name is not None:
             try:
                 found: dict[str, Any] = await self._client.request("GET", STORAGE_CLASSES.object(name))
