@@ -1,4 +1,4 @@
-"""A whole API server without its sockets: store, writer and deleter in a temporary directory, and a clock that stands."""
+"""A whole API server without its sockets: store, writer, deleter, and a clock that stands."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -8,7 +8,7 @@ import asyncio
 
 from postern_devcluster.apiserver.deletion import FOREGROUND, ORPHAN, DeleteOptions, ObjectDeleter
 from postern_devcluster.apiserver.history import Event, Key, Watcher
-from postern_devcluster.apiserver.kinds import KINDS, NAMESPACES, Kind
+from postern_devcluster.apiserver.kinds import BY_KIND, KINDS, NAMESPACES, Kind
 from postern_devcluster.apiserver.objects import is_deleting, shaped
 from postern_devcluster.apiserver.status import ApiError, Object
 from postern_devcluster.apiserver.store import ObjectStore
@@ -112,7 +112,7 @@ class Collector:
             if is_deleting(body):
                 self._empty_namespace(metadata["name"])
             return
-        if any(owner["uid"] not in self._objects for owner in metadata.get("ownerReferences", ())):
+        if not all(self._is_alive(owner, body) for owner in metadata.get("ownerReferences", ())):
             self._release((kind, (metadata.get("namespace", ""), metadata["name"])))
         if is_deleting(body):
             finalizers = metadata.get("finalizers", ())
@@ -129,11 +129,20 @@ class Collector:
         if stored is None:
             return
         owners = stored.object["metadata"].get("ownerReferences", [])
-        alive = [owner for owner in owners if owner["uid"] in self._objects]
+        alive = [owner for owner in owners if self._is_alive(owner, stored.object)]
         if not alive:
             self._delete(reference)
         elif len(alive) < len(owners):
             self._change(reference[0], stored.object, ownerReferences=alive)
+
+    def _is_alive(self, owner: Object, dependent: Object) -> bool:
+        """Whether an owner is there, asked of the store: the index may be behind. Unknown kinds count as there."""
+        kind = BY_KIND.get((owner["apiVersion"], owner["kind"]))
+        if kind is None:
+            return True
+        namespace = dependent["metadata"].get("namespace", "") if kind.namespaced else ""
+        stored = self._store.get(kind, (namespace, owner["name"]))
+        return stored is not None and stored.object["metadata"]["uid"] == owner["uid"]
 
     def _orphan(self, kind: Kind, body: Object) -> None:
         uid = body["metadata"]["uid"]
