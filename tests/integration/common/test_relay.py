@@ -1,4 +1,4 @@
-"""What the relay promises on a real database: order per subject, a gapless sequence, nothing lost, nothing sent unowned."""
+"""What the relay promises on a real database: order per subject, a gapless sequence, nothing sent unowned."""
 
 import asyncio
 import json
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from typing_extensions import override
 from tests.integration.common.conftest import SCHEMA, Writer
 from tests.support.messages import generation_of, received_event
 from tests.support.polling import eventually
@@ -145,6 +146,7 @@ async def test_a_re_send_carries_the_same_id_and_the_same_sequence(relays: Relay
     bodies: list[dict[str, Any]] = []
 
     class FailsAfterSending(Recorder):
+        @override
         async def publish(self, message: OutgoingMessage) -> None:
             bodies.append(json.loads(message.body))
             if len(bodies) == 1:
@@ -246,6 +248,7 @@ async def test_a_relay_that_lost_its_lease_marks_nothing_sent(
     relays: Relays, writer: Writer, engine: AsyncEngine
 ) -> None:
     class Stolen(Recorder):
+        @override
         async def publish(self, message: OutgoingMessage) -> None:
             await super().publish(message)
             async with engine.begin() as connection:

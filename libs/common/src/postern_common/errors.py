@@ -1,4 +1,4 @@
-"""Errors whose class says what to do: permanent, transient with a delay, poison, or a client's fault with code and status.
+"""Errors whose class says what to do: permanent, transient with a delay, poison, or a client's fault with a status.
 
 One table settles messages by these classes, one handler answers requests by them (style rule 6). ``code`` is stable and
 safe to show; ``detail`` is for people and never holds a secret, SQL or an internal address.

@@ -55,7 +55,7 @@ def _json_line(_: object, __: str, event: Mapping[str, Any]) -> str:
     return _ENCODER.encode(event).decode()
 
 
-def configure_logging(service: str, level: str, format: Literal["json", "console"]) -> None:
+def configure_logging(service: str, level: str, format: Literal["json", "console"]) -> None:  # noqa: A002
     """Set up structlog and the standard library's logging for this process; call it once, first thing in ``main``."""
 
     def add_service(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

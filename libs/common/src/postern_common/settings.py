@@ -1,7 +1,7 @@
 """Settings that every service shares; each service adds its own in a subclass. Read once, at the composition root.
 
-Separate because the environment is input from outside: it is validated like any other, and a fault is told in words that
-name the variable and never show its value.
+Separate because the environment is input from outside: it is validated like any other, and a fault is told in words
+that name the variable and never show its value.
 """
 
 import sys

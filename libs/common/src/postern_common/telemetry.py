@@ -63,7 +63,7 @@ def _remote_context(traceparent: str, tracestate: str | None) -> otel_context.Co
 
 @contextmanager
 def trace_context(traceparent: str | None, tracestate: str | None = None) -> Iterator[None]:
-    """Spans started inside are children of the remote span; without (or with a malformed) one they start a new trace."""
+    """Spans started inside are children of the remote span; without one (or a malformed one) they start a new trace."""
     context = _remote_context(traceparent, tracestate) if traceparent else otel_context.Context()
     token = otel_context.attach(context)
     try:

@@ -72,6 +72,8 @@ _WORK_QUEUES: tuple[QueueSpec, ...] = (
     ),
     QueueSpec(AUDIT_LEDGER, ((EVENTS_EXCHANGE, "#"),), HEALTHY_DELIVERY_LIMIT),
 )
-_PARKING_QUEUES: tuple[QueueSpec, ...] = tuple(QueueSpec(parking_queue(q.name), ((DEAD_EXCHANGE, q.name),), None) for q in _WORK_QUEUES)
+_PARKING_QUEUES: tuple[QueueSpec, ...] = tuple(
+    QueueSpec(parking_queue(q.name), ((DEAD_EXCHANGE, q.name),), None) for q in _WORK_QUEUES
+)
 
 TOPOLOGY = TopologySpec()

@@ -3,6 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import Field
+
 from postern_common.contracts.payload import Payload
 
 
@@ -18,7 +20,7 @@ class DesiredState(Payload):
     memory: str
     storage: str
     storage_class: str | None = None
-    parameters: dict[str, str] = {}
+    parameters: dict[str, str] = Field(default_factory=dict)
     allowed_cidrs: tuple[str, ...] | None = None
     """CIDRs that may connect; ``None`` is everyone."""
     hibernated: bool = False

@@ -115,7 +115,7 @@ class ActionActor(Payload):
 
 
 class ApiAction(Payload):
-    """One recorded call of the API (semantics 33). ``diff`` maps a member to its old and new value, secrets redacted."""
+    """One recorded call of the API (semantics 33). ``diff`` maps a member to old and new value, secrets redacted."""
 
     actor: ActionActor
     address: str
@@ -128,4 +128,4 @@ class ApiAction(Payload):
     request_id: str
     operation_id: UUID | None = None
     trace_id: str | None = None
-    diff: dict[str, Any] = {}
+    diff: dict[str, Any] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Names that the provisioner writes and the watcher reads: labels, annotations, kinds. One module, so they cannot part."""
+"""Names that the provisioner writes and the watcher reads: labels, annotations, kinds. One module: they cannot part."""
 
 FIELD_MANAGER = "postern-provisioner"
 MANAGED_BY = "postern"

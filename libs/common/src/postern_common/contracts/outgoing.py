@@ -1,4 +1,4 @@
-"""A message on its way to the broker: what the outbox hands to a publisher. Data only, so that neither knows the other."""
+"""A message on its way to the broker: what the outbox hands to a publisher. Data only: neither knows the other."""
 
 from dataclasses import dataclass
 from uuid import UUID

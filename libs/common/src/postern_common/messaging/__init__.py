@@ -1,4 +1,4 @@
-"""RabbitMQ: the supervised connection, the confirmed publisher, consumers with one settle table, the topology's deployer."""
+"""RabbitMQ: supervised connection, confirmed publisher, consumers with one settle table, the topology's deployer."""
 
 from postern_common.contracts.outgoing import OutgoingMessage
 from postern_common.messaging.connection import BrokerConnection

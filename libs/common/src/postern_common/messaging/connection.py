@@ -1,7 +1,7 @@
 """One supervised AMQP connection: any doubt tears it down and builds it anew (design/messages.md, connections).
 
-Plain ``aio_pika.connect`` because the robust one has open recovery faults. Separate because publisher and consumers share
-the supervision, each on a connection of its own: a blocked publisher must not block acknowledgements.
+Plain ``aio_pika.connect`` because the robust one has open recovery faults. Separate because publisher and consumers
+share the supervision, each on a connection of its own: a blocked publisher must not block acknowledgements.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Consumers: one call per message (``Consumer``) or per batch (``BatchConsumer``), settled by the settle table.
 
-``queue.consume`` with a callback, never the iterator, never ``message.process()``: that one rejects a message whose handler
-was cancelled.
+``queue.consume`` with a callback, never the iterator, never ``message.process()``: that one rejects a message whose
+handler was cancelled.
 """
 
 import asyncio
@@ -127,9 +127,9 @@ class _DeliveryTasks:
 
 
 class BatchConsumer:
-    """Calls ``handler`` with what has come, in order of delivery and without lingering; acks all after it returned.
+    """Calls ``handler`` with what has come, in order of delivery, without lingering; acks all after it returned.
 
-    Single messages are never requeued: on any error the channel is dropped uncommitted and everything unsettled comes
+    Single messages are never requeued: on any error the channel is dropped uncommitted and all unsettled ones come
     again, so that the order within a (source, subject) is kept (semantics 27).
     """
 

@@ -6,7 +6,6 @@ from aio_pika.exceptions import AMQPError
 
 from postern_common.errors import DependencyDownError, TransientError
 
-
 AMQP_ERRORS: Final = (AMQPError, ConnectionError, OSError, TimeoutError, RuntimeError)
 """What aio-pika and aiormq raise when a connection or channel is gone (``RuntimeError``: used after its end)."""
 

@@ -1,4 +1,4 @@
-"""Publishing with a known outcome: persistent, mandatory, confirmed; only a ``Basic.Ack`` counts (reliability rule 3)."""
+"""Publishing with a known outcome: persistent, mandatory, confirmed; only a ``Basic.Ack`` counts (rule 3)."""
 
 import asyncio
 from typing import Final

@@ -204,11 +204,12 @@ class Settlement:
         for attempt in range(1, TRANSIENT_TRIES + 1):
             try:
                 await self._gate.call(lambda: self._handler(event))
-                return
             except TransientError as error:
                 if attempt == TRANSIENT_TRIES or error.retry_after is not None:
                     raise
                 await asyncio.sleep(random.uniform(*TRANSIENT_PAUSE))
+            else:
+                return
 
     async def _requeue(self, delivery: Delivery, retry_after: float | None) -> None:
         await asyncio.sleep(retry_after if retry_after is not None else delay_for(delivery.delivery_count))

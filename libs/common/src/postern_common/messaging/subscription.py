@@ -70,7 +70,7 @@ class AmqpDelivery:
 
 
 class Subscription:
-    """Keeps ``on_message`` subscribed to ``queue``. ``on_lost`` is called when a channel is gone and with it its deliveries."""
+    """Keeps ``on_message`` subscribed; ``on_lost`` is called when a channel is gone with its deliveries."""
 
     def __init__(
         self,

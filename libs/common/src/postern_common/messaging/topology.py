@@ -116,7 +116,7 @@ async def _step(name: str) -> AsyncIterator[None]:
     except ChannelPreconditionFailed:
         raise PermanentError(
             "topology_differs",
-            f"{name} exists with other arguments: delete it when it is empty, or give Postern a virtual host of its own",
+            f"{name} exists with other arguments: delete it when it is empty, or give Postern its own virtual host",
         ) from None
     except (ChannelAccessRefused, ChannelLockedResource):
         raise PermanentError("topology_refused", f"the broker's user may not use {name}") from None

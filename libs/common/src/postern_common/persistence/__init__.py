@@ -1,4 +1,4 @@
-"""PostgreSQL: engine, unit of work, outbox and relay, inbox, leases, migrations. Nothing here knows a service's tables."""
+"""PostgreSQL: engine, unit of work, outbox and relay, inbox, leases, migrations. It knows no service's tables."""
 
 from postern_common.persistence.dead_letters import DeadLetterStore
 from postern_common.persistence.engine import create_admin_engine, create_engine
@@ -44,6 +44,6 @@ __all__ = [
 
 def run_migrations(*, url: str, schema: str, package: str) -> None:
     """See ``postern_common.persistence.migrations``; imported when called, serving must not load Alembic."""
-    from postern_common.persistence.migrations import run_migrations as run
+    from postern_common.persistence.migrations import run_migrations as run  # noqa: PLC0415
 
     run(url=url, schema=schema, package=package)

@@ -1,4 +1,4 @@
-"""Why a message was dead-lettered: the broker's parking queue keeps the message, this table the reason (semantics 26)."""
+"""Why a message was dead-lettered: the parking queue keeps the message, this table the reason (semantics 26)."""
 
 from typing import Final
 
@@ -16,13 +16,13 @@ class DeadLetterStore:
     def __init__(self, engine: AsyncEngine, schema: str) -> None:
         self._engine = engine
         self._insert = text(
-            f"INSERT INTO {schema}.dead_letters (queue, source, id, reason, detail)"
+            f"INSERT INTO {schema}.dead_letters (queue, source, id, reason, detail)"  # noqa: S608
             " VALUES (:queue, :source, :id, :reason, :detail)"
             " ON CONFLICT (queue, source, id) DO UPDATE SET reason = excluded.reason, detail = excluded.detail,"
             " recorded_at = clock_timestamp()"
         )
 
-    async def record(self, *, queue: str, source: str, id: str, reason: str, detail: str) -> None:
+    async def record(self, *, queue: str, source: str, id: str, reason: str, detail: str) -> None:  # noqa: A002
         """Store why. ``id`` is text: a message that cannot be decoded has none of ours.
 
         Raises ``DependencyDownError`` when the database does not answer.

@@ -1,7 +1,7 @@
 """The database engine with the deadlines of design/reliability.md, and a pool that heals without a restart.
 
-Healing: a server that goes away closes its sockets, and asyncpg notices without being asked. The pool looks at that flag at
-every checkout (no round trip, unlike a pre-ping) and opens new connections instead of handing out dead ones.
+Healing: a server that goes away closes its sockets, and asyncpg notices without being asked. The pool looks at that
+flag at every checkout (no round trip, unlike a pre-ping) and opens new connections instead of handing out dead ones.
 """
 
 from typing import Final
@@ -27,7 +27,7 @@ SERVER_SETTINGS: Final = {
 
 
 def create_engine(url: str, *, application_name: str, pool_size: int = 10) -> AsyncEngine:
-    """An engine for ``url`` (libpq form, ``postgresql://…``). Connects at first use; JSON columns of raw SQL are text."""
+    """An engine for ``url`` (libpq form, ``postgresql://…``). Connects at first use; raw SQL gets JSON as text."""
 
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(
@@ -71,7 +71,7 @@ def _refuse_closed(connection: DBAPIConnection, _: ConnectionPoolEntry, __: Pool
 
 
 async def discard(connection: AsyncConnection) -> None:
-    """Drop a connection whose state is unknown, at once: a polite close would wait for a server that does not answer."""
+    """Drop a connection whose state is unknown, at once: a polite close would wait for a server that is silent."""
     if connection.closed or connection.invalidated:
         return
     raw = await connection.get_raw_connection()

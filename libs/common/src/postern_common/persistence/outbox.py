@@ -32,9 +32,10 @@ class Outbox:
     def __init__(self, schema: str, wakeup: Wakeup) -> None:
         self.wakeup = wakeup
         self._insert = text(
-            f"INSERT INTO {schema}.outbox (shard, subject, exchange, routing_key, event_id, type, operation_id,"
+            f"INSERT INTO {schema}.outbox (shard, subject, exchange, routing_key, event_id, type, operation_id,"  # noqa: S608
             " traceparent, body) SELECT * FROM unnest(CAST(:shards AS smallint[]), CAST(:subjects AS text[]),"
-            " CAST(:exchanges AS text[]), CAST(:routing_keys AS text[]), CAST(:event_ids AS uuid[]), CAST(:types AS text[]),"
+            " CAST(:exchanges AS text[]), CAST(:routing_keys AS text[]), CAST(:event_ids AS uuid[]),"
+            " CAST(:types AS text[]),"
             " CAST(:operation_ids AS uuid[]), CAST(:traceparents AS text[]), CAST(:bodies AS bytea[]))"
         )
 

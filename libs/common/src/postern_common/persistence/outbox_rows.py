@@ -1,4 +1,4 @@
-"""The relay's SQL: leases, due rows, stamps and outcomes of one service's outbox. The relay decides, this module translates.
+"""The relay's SQL: leases, due rows, stamps and outcomes of one service's outbox. The relay decides, this translates.
 
 Every statement that changes a row carries the epochs of the leases: a relay that lost a shard without noticing changes
 nothing (semantics 28).
@@ -94,7 +94,7 @@ class OutboxRows:
             return [OutboxRow(*row) for row in rows]
 
     async def stamp(self, positions: Sequence[int], epochs: Mapping[int, int]) -> dict[int, int]:
-        """Give rows their place in the source's sequence, durably; returns position → sequence, of owned shards only."""
+        """Give rows their place in the source's sequence, durably; returns position → sequence of owned shards."""
         async with open_transaction(self._single) as connection:
             rows = await connection.execute(self._sql.stamp, {"positions": list(positions), **_split(epochs)})
             return {row.position: row.source_sequence for row in rows}
@@ -148,7 +148,8 @@ class _Statements:
         self.release = text(f"UPDATE {leases} SET expires_at = '-infinity' WHERE owner = :owner")  # noqa: S608
         self.due = text(
             "SELECT position, shard, subject, exchange, routing_key, event_id, type, operation_id, traceparent, body,"  # noqa: S608
-            f" source_sequence, attempts FROM {outbox} WHERE sent_at IS NULL AND shard = ANY(CAST(:shards AS smallint[]))"
+            f" source_sequence, attempts FROM {outbox} WHERE sent_at IS NULL"
+            " AND shard = ANY(CAST(:shards AS smallint[]))"
             f" AND subject NOT IN (SELECT b.subject FROM {outbox} b WHERE b.sent_at IS NULL"
             " AND (b.parked_reason IS NOT NULL OR b.next_attempt_at > clock_timestamp()))"
             " ORDER BY position LIMIT :limit"

@@ -19,14 +19,16 @@ from postern_common.persistence.migrations import lock_deployment
 from postern_common.settings import DatabaseSettings, load_settings
 
 SERVICES: Final = ("gateway", "provisioner", "watcher", "audit")
-_PASSWORD_VARIABLE: Final = "POSTERN_ROLE_PASSWORD_"
+_PASSWORD_VARIABLE: Final = "POSTERN_ROLE_PASSWORD_"  # noqa: S105
 
 _SHARED_TABLES: Final = (
     "CREATE SCHEMA IF NOT EXISTS postern",
-    "CREATE TABLE IF NOT EXISTS postern.installation (single boolean PRIMARY KEY DEFAULT true CHECK (single), id text NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS postern.installation (
+        single boolean PRIMARY KEY DEFAULT true CHECK (single), id text NOT NULL)""",
     "INSERT INTO postern.installation (id) VALUES (substr(md5(gen_random_uuid()::text), 1, 8)) ON CONFLICT DO NOTHING",
-    "CREATE TABLE IF NOT EXISTS postern.topology (single boolean PRIMARY KEY DEFAULT true CHECK (single),"
-    " version text NOT NULL, deployed_at timestamptz NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS postern.topology (
+        single boolean PRIMARY KEY DEFAULT true CHECK (single),
+        version text NOT NULL, deployed_at timestamptz NOT NULL)""",
     "REVOKE ALL ON SCHEMA public FROM PUBLIC",
 )
 
@@ -74,8 +76,8 @@ async def _execute_formatted(connection: AsyncConnection, template: str, values:
     """Roles and passwords cannot be parameters of a statement: the server's own ``format`` quotes them."""
     statement = await connection.scalar(
         text(
-            "SELECT format(CAST(:template AS text), CAST(:role AS text), CAST(:service AS text), CAST(:password AS text),"
-            " current_database())"
+            "SELECT format(CAST(:template AS text), CAST(:role AS text), CAST(:service AS text),"
+            " CAST(:password AS text), current_database())"
         ),
         {"template": template, **values},
     )

@@ -1,7 +1,8 @@
 """The relay: publishes outbox rows in order and marks them sent once the broker has confirmed (design/messages.md).
 
-Order per subject under failure: of one subject and exchange at most one row is in flight, the next one leaves only after
-the confirm of the one before; different subjects travel at the same time. No transaction is open across the network.
+Order per subject under failure: of one subject and exchange at most one row is in flight, the next one leaves only
+after the confirm of the one before; different subjects travel at the same time. No transaction is open across the
+network.
 """
 
 import asyncio
@@ -57,7 +58,7 @@ class MessagePublisher(Protocol):
     """What the relay needs of the broker. Returning means: the broker has the message."""
 
     async def publish(self, message: OutgoingMessage) -> None:
-        """Raises ``DependencyDownError`` (outcome unknown), ``TransientError`` (refused for now), ``PermanentError``."""
+        """Raises ``DependencyDownError`` (outcome unknown), ``TransientError`` (not now), ``PermanentError``."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""How the database is entered: within a deadline, with driver errors translated and doubtful connections thrown away."""
+"""How the database is entered: within a deadline, driver errors translated, doubtful connections thrown away."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,7 +1,7 @@
 """Wake-ups across processes (semantics 31): one poller per process over the newest revision or position.
 
-However many requests and streams wait, the database sees one cheap query: every 10 ms while things move, up to 1 s apart
-when nothing does, none at all while nobody waits.
+However many requests and streams wait, the database sees one cheap query: every 10 ms while things move, up to 1 s
+apart when nothing does, none at all while nobody waits.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ class RowPoller:
 
 
 async def wait_for(condition: Callable[[], Awaitable[T | None]], *, poller: RowPoller, timeout: float) -> T | None:
-    """Evaluate ``condition`` now and whenever the poller moves, until it gives a value or ``timeout`` seconds are over."""
+    """Evaluate ``condition`` now and whenever the poller moves, until it gives a value or the time is up (seconds)."""
     deadline = asyncio.get_running_loop().time() + timeout
     while True:
         seen = poller.newest

@@ -37,8 +37,11 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a composition root hands over. ``tasks`` run for ever; ``drain`` callables stop the intake of work and wait for
-    what is under way, all at the same time; ``close`` closes connections last."""
+    """What a composition root hands over.
+
+    ``tasks`` run for ever; ``drain`` callables stop the intake of work and wait for what is under way, all at the same
+    time; ``close`` closes connections last.
+    """
 
     name: str
     app: Any
@@ -58,7 +61,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(build: Callable[[], Awaitable[Service]], *, host: str, port: int) -> None:
-    """Run the service that ``build`` makes until SIGTERM or SIGINT. Does not return: the process ends with status 0 or 1."""
+    """Run the service that ``build`` makes until SIGTERM or SIGINT; then the process ends with status 0 or 1."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(_run(build, host, port))
         sys.stdout.flush()
@@ -104,7 +107,7 @@ async def _run(build: Callable[[], Awaitable[Service]], host: str, port: int) ->
     try:
         listener = _listen(host, port)
     except OSError as error:
-        logger.error("listen_failed", host=host, port=port, error=os.strerror(error.errno or 0))
+        logger.error("listen_failed", host=host, port=port, error=os.strerror(error.errno or 0))  # noqa: TRY400
         return 1
     with contextlib.closing(listener):
         try:

@@ -1,4 +1,4 @@
-"""An in-process signal: "look again". Separate because stores set it and loops wait for it without knowing each other."""
+"""An in-process signal: "look again". Stores set it and loops wait for it without knowing each other."""
 
 import asyncio
 

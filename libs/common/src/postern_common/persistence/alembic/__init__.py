@@ -1,0 +1,1 @@
+"""Alembic's script location: the environment of every service's migrations."""
