@@ -1,7 +1,7 @@
 """The ledger's writer and reader joined as the service joins them, and events like those the relays publish."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -85,9 +85,8 @@ def stamped(event: CloudEvent, shard: int | None, number: int | None) -> CloudEv
     return CloudEvent(**{**members, "sourceshard": shard, "sourcesequence": number})
 
 
-async def until(condition: object, *, seconds: float = 10.0) -> object:
-    """Poll an async callable until it gives something true, at most ``seconds``."""
+async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10.0) -> None:
+    """Poll until the condition holds, at most ``seconds``."""
     async with asyncio.timeout(seconds):
-        while not (value := await condition()):  # type: ignore[operator]
+        while not await condition():  # noqa: ASYNC110 - what is waited for lies in other processes
             await asyncio.sleep(0.01)
-    return value

@@ -116,7 +116,7 @@ class Walk:
         if beyond or recorded.position > last:
             until = max([recorded.position, *beyond])
             by = "a signed checkpoint" if until in beyond else "the recorded head"
-            words = f"the ledger ends at {last}, but {by} vouches for position {until}"
+            words = f"rows {last + 1} to {until} are gone from the end: {by} vouches for them"
             return Finding(last + 1, Fault.TRUNCATED, words)
         if recorded.position < last or recorded.hash != self._head.hash:
             position = min(recorded.position + 1, last)

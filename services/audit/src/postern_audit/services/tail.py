@@ -50,9 +50,7 @@ class NewEntries(Protocol):
 class Subscription:
     """A stream's queue of new lines of one project."""
 
-    def __init__(
-        self, project: str, capacity: int = QUEUE_LINES, *, on_slow: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, project: str, capacity: int, *, on_slow: Callable[[], None] = lambda: None) -> None:
         self.project = project
         self._on_slow = on_slow
         self.closed: Closed | None = None
@@ -96,8 +94,9 @@ class Subscription:
 class Tail:
     """Reads new entries while anybody listens and hands them out. ``wakeup`` is set by this process's writer."""
 
-    def __init__(self, entries: NewEntries, wakeup: Wakeup) -> None:
+    def __init__(self, entries: NewEntries, wakeup: Wakeup, *, capacity: int = QUEUE_LINES) -> None:
         self._entries = entries
+        self._capacity = capacity
         self._wakeup = wakeup
         self._subscriptions: dict[str, set[Subscription]] = defaultdict(set)
         self._position: int | None = None
@@ -110,7 +109,7 @@ class Tail:
 
         Raises ``DependencyDownError`` when the database does not answer within 5 s.
         """
-        subscription = Subscription(project, on_slow=on_slow)
+        subscription = Subscription(project, self._capacity, on_slow=on_slow)
         if self._stopped:
             subscription.close(Closed.SHUTDOWN)
             return subscription

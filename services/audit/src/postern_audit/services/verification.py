@@ -104,8 +104,9 @@ class VerificationService:
     async def _beyond(self, head: Head) -> Finding | None:
         """Rows after the recorded head are fine only if the head has moved since."""
         if await self._reader.entries_after(head.position, limit=1) and await self._reader.head() == head:
-            words = f"the recorded head is position {head.position}, but there are rows after it: inserted"
-            return Finding(head.position + 1, Fault.EXTRA, words)
+            first = head.position + 1
+            words = f"row {first} and what follows were inserted: the recorded head is position {head.position}"
+            return Finding(first, Fault.EXTRA, words)
         return None
 
 
