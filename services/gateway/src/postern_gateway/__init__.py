@@ -1,0 +1,1 @@
+"""The gateway: Postern's REST API, desired state, operations and their projection."""

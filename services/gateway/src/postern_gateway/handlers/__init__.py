@@ -1,0 +1,1 @@
+"""Message handlers of the gateway."""
