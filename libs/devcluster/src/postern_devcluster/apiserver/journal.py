@@ -94,10 +94,11 @@ class Journal:
         self.lines = 0
 
     def close(self) -> None:
-        """Release the files and the lock."""
-        if self._log >= 0:
-            os.close(self._log)
-        os.close(self._lock)
+        """Release the files and the lock; a second time does nothing."""
+        for descriptor in (self._log, self._lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._log = self._lock = -1
 
     def _open_log(self, *, truncate_to: int) -> None:
         self._log = os.open(self._directory / _LOG, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
