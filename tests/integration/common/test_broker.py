@@ -6,6 +6,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from aio_pika import Message
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.integration.common.conftest import SCHEMA, Writer
+from tests.support.messages import outgoing, received_event
+from tests.support.polling import eventually
+from tests.support.proxy import Proxy, proxy_to
+
 from postern_common.contracts.broker import AUDIT_LEDGER, GATEWAY_PROJECTION, TOPOLOGY, TOPOLOGY_VERSION, QueueSpec
 from postern_common.contracts.cloudevent import CloudEvent
 from postern_common.errors import DependencyDownError, PermanentError, TransientError
@@ -23,11 +29,6 @@ from postern_common.messaging import (
 from postern_common.persistence import Relay, create_engine
 from postern_common.runtime import Health, TaskOwner
 from postern_common.testing import FakeDeadLetters
-from sqlalchemy.ext.asyncio import AsyncEngine
-from tests.integration.common.conftest import SCHEMA, Writer
-from tests.support.messages import outgoing, received_event
-from tests.support.polling import eventually
-from tests.support.proxy import Proxy, proxy_to
 
 pytestmark = pytest.mark.integration
 

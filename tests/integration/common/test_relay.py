@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from typing_extensions import override
 from tests.integration.common.conftest import SCHEMA, Writer
 from tests.support.messages import generation_of, received_event
 from tests.support.polling import eventually
+from typing_extensions import override
 
 from postern_common.contracts.broker import EVENTS_EXCHANGE
 from postern_common.contracts.cloudevent import decode

@@ -6,6 +6,12 @@ import sys
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.integration.common.conftest import MIGRATIONS, PASSWORD, SCHEMA, Writer, with_database
+from tests.support.messages import received_event
+
 from postern_common.errors import DependencyDownError, TransientError
 from postern_common.persistence import (
     DeadLetterStore,
@@ -19,11 +25,6 @@ from postern_common.persistence import (
 )
 from postern_common.persistence.migrations import migrate
 from postern_common.persistence.prepare import SERVICES, prepare_database
-from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncEngine
-from tests.integration.common.conftest import MIGRATIONS, PASSWORD, SCHEMA, Writer, with_database
-from tests.support.messages import received_event
 
 pytestmark = pytest.mark.integration
 
@@ -142,7 +143,9 @@ async def test_an_unprepared_database_says_what_to_run(empty_database: str) -> N
 def test_the_command_prepares_and_hides_the_password_when_it_cannot(empty_database: str) -> None:
     command = [sys.executable, "-c", "from postern_common.persistence.prepare import main; main()", "prepare"]
     passwords = {f"POSTERN_ROLE_PASSWORD_{service.upper()}": PASSWORD for service in SERVICES}
-    good = subprocess.run(command, env={"POSTERN_DATABASE_URL": empty_database, **passwords}, capture_output=True, check=False)
+    good = subprocess.run(
+        command, env={"POSTERN_DATABASE_URL": empty_database, **passwords}, capture_output=True, check=False
+    )
     assert good.returncode == 0, good.stderr
     wrong = "postgresql://someone:hidden-word@127.0.0.1:1/nothing"
     bad = subprocess.run(command, env={"POSTERN_DATABASE_URL": wrong}, capture_output=True, check=False)

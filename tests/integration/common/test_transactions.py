@@ -6,13 +6,14 @@ import signal
 import time
 
 import pytest
-from postern_common.errors import DependencyDownError, PermanentError, TransientError
-from postern_common.persistence import Outbox, UnitOfWorkFactory, Wakeup, create_engine, open_transaction
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.integration.common.conftest import SCHEMA, Writer
 from tests.support.messages import received_event
+
+from postern_common.errors import DependencyDownError, PermanentError, TransientError
+from postern_common.persistence import Outbox, UnitOfWorkFactory, Wakeup, create_engine, open_transaction
 
 pytestmark = pytest.mark.integration
 
@@ -46,7 +47,9 @@ async def test_a_message_that_is_too_large_takes_its_transaction_with_it(writer:
 
 
 async def test_a_violated_constraint_is_seen_as_it_is(engine: AsyncEngine) -> None:
-    statement = text(f"INSERT INTO {SCHEMA}.inbox (consumer, source, id) VALUES ('c', 's', gen_random_uuid()), (NULL, '', NULL)")
+    statement = text(
+        f"INSERT INTO {SCHEMA}.inbox (consumer, source, id) VALUES ('c', 's', gen_random_uuid()), (NULL, '', NULL)"
+    )
     with pytest.raises(IntegrityError):
         async with open_transaction(engine) as connection:
             await connection.execute(statement)
@@ -73,7 +76,9 @@ async def test_connections_that_the_server_closed_are_replaced_without_an_error(
     before = set(await asyncio.gather(*(ask() for _ in range(5))))
     admin = create_engine(admin_url, application_name="killer")
     async with open_transaction(admin) as connection:
-        await connection.execute(text("SELECT pg_terminate_backend(p) FROM unnest(CAST(:pids AS int[])) p"), {"pids": list(before)})
+        await connection.execute(
+            text("SELECT pg_terminate_backend(p) FROM unnest(CAST(:pids AS int[])) p"), {"pids": list(before)}
+        )
     await admin.dispose()
     await asyncio.sleep(0.1)
     after = set(await asyncio.gather(*(ask() for _ in range(5))))
@@ -81,7 +86,9 @@ async def test_connections_that_the_server_closed_are_replaced_without_an_error(
 
 
 async def test_a_server_that_is_not_there_is_a_dependency_down(service_url: str) -> None:
-    engine = create_engine(service_url.replace(f":{service_url.rsplit(':', 1)[1].split('/')[0]}/", ":1/"), application_name="x")
+    engine = create_engine(
+        service_url.replace(f":{service_url.rsplit(':', 1)[1].split('/')[0]}/", ":1/"), application_name="x"
+    )
     with pytest.raises(DependencyDownError) as caught:
         async with open_transaction(engine) as connection:
             await connection.execute(text("SELECT 1"))
