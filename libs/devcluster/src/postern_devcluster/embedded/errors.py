@@ -29,7 +29,7 @@ def check_disk_space(directory: Path) -> None:
     if free < MINIMUM_FREE_BYTES:
         raise EmbeddedServerError(
             "disk_full",
-            f"only {free // 1024**2} MiB are free where {directory} lies; {MINIMUM_FREE_BYTES // 1024**2} MiB are needed",
+            f"only {free // 1024**2} MiB are free where {directory} lies, not {MINIMUM_FREE_BYTES // 1024**2} MiB",
             next_step="free some space, or choose another place: make up POSTERN_HOME=/a/larger/disk/postern",
         )
 

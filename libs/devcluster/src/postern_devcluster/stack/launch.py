@@ -4,6 +4,7 @@ Owns the order (``plan``) and what each step does; safe to run at any time, quic
 """
 
 import asyncio
+import hashlib
 import os
 import subprocess
 import sys
@@ -19,8 +20,9 @@ from postern_common.persistence.prepare import prepare_database
 from postern_devcluster.embedded import PostgresServer, RabbitServer
 from postern_devcluster.embedded.errors import check_disk_space
 from postern_devcluster.embedded.postgres import installed_versions
+from postern_devcluster.stack.code import code_fingerprint
 from postern_devcluster.stack.errors import StackError
-from postern_devcluster.stack.home import SERVICES, StackHome
+from postern_devcluster.stack.home import SERVICES, StackHome, write_private
 from postern_devcluster.stack.plan import Step, build_plan, run_plan
 from postern_devcluster.stack.progress import Progress
 from postern_devcluster.stack.running import (
@@ -91,6 +93,7 @@ class _Launch:
         self._amqp_url = targets.amqp_url or ""
         self._database_url = targets.database_url or ""
         self._versions = tuple(installed_versions())
+        self._code = {name: code_fingerprint(f"postern_{name}") for name in SERVICES}
 
     @property
     def addresses(self) -> Addresses:
@@ -147,7 +150,8 @@ class _Launch:
     def _cluster(self) -> str:
         if self._targets.kubeconfig is not None:
             return self._targets.kubeconfig
-        spec = cluster_spec(self._home, PROGRAMS, self.ports["cluster"], self._base)
+        code = code_fingerprint("postern_devcluster")
+        spec = cluster_spec(self._home, PROGRAMS, self.ports["cluster"], self._base, code)
         kubeconfig = self._home.cluster / "kubeconfig"
         done = ensure_running(self._home, spec)
         wait_ready(
@@ -168,6 +172,10 @@ class _Launch:
 
     def _migration(self, service: str) -> Callable[[], str]:
         def migrate() -> str:
+            done = hashlib.sha256(f"{self._code[service]} {self._database_url}".encode()).hexdigest()
+            stamp = self._home.root / "run" / f"{service}.migrated"
+            if process_of(self._home, service).pid is not None and stamp.exists() and stamp.read_text() == done:
+                return "in use"
             result = subprocess.run(
                 [PROGRAMS / f"postern-{service}", "migrate"],
                 env=migration_environment(service, self._database_url, self._base),
@@ -183,6 +191,7 @@ class _Launch:
                     f"the tables of {service} could not be brought up to date; it said:\n{said}",
                     next_step="mend what it says, then: make up (what was done before stays done)",
                 )
+            write_private(stamp, done)
             return "up to date"
 
         return migrate
@@ -198,6 +207,7 @@ class _Launch:
                 ports=self.ports,
                 versions=self._versions,
                 base=self._base,
+                code=self._code[service],
             )
             done = ensure_running(self._home, spec)
             wait_ready(

@@ -24,11 +24,13 @@ class ProcessSpec:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     port: int
+    code: str = ""
+    """Fingerprint of the code that it runs."""
 
     @property
     def fingerprint(self) -> str:
-        """Changes with anything that the process was told."""
-        told = json.dumps([self.command, sorted(self.environment.items())])
+        """Changes with anything that the process was told, and with its code."""
+        told = json.dumps([self.command, sorted(self.environment.items()), self.code])
         return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -57,6 +59,7 @@ def service_spec(
     ports: Mapping[str, int],
     versions: Sequence[int],
     base: Mapping[str, str],
+    code: str = "",
 ) -> ProcessSpec:
     """Return how to start ``service``; ``versions`` are the PostgreSQL majors installed on this machine."""
     secrets = home.secrets()
@@ -80,13 +83,13 @@ def service_spec(
         environment["KUBECONFIG"] = addresses.kubeconfigs[service]
     if service == "provisioner":
         environment["POSTERN_ADDRESS_MODE"] = targets.address_mode if own_cluster else "development"
-    return ProcessSpec(service, (str(programs / f"postern-{service}"), "serve"), environment, ports[service])
+    return ProcessSpec(service, (str(programs / f"postern-{service}"), "serve"), environment, ports[service], code)
 
 
-def cluster_spec(home: StackHome, programs: Path, port: int, base: Mapping[str, str]) -> ProcessSpec:
+def cluster_spec(home: StackHome, programs: Path, port: int, base: Mapping[str, str], code: str = "") -> ProcessSpec:
     """Return how to start the development cluster."""
     command = (str(programs / "postern-devcluster"), "serve", "--state-dir", str(home.cluster), "--port", str(port))
-    return ProcessSpec("cluster", command, dict(base), port)
+    return ProcessSpec("cluster", command, dict(base), port, code)
 
 
 def env_values(addresses: Addresses, ports: Mapping[str, int], token: str) -> dict[str, str]:
