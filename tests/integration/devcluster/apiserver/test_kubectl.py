@@ -138,6 +138,13 @@ async def test_a_watch_prints_changes(kubectl: Kubectl) -> None:
         await watching.wait()
 
 
+async def test_create_and_can_i_in_whatever_format_kubectl_sends(kubectl: Kubectl) -> None:
+    assert "created" in await kubectl("create namespace other")
+    assert "created" in await kubectl("create secret generic -n other s --from-literal=a=b")
+    assert await kubectl("get -n other secret s -o jsonpath={.data.a}") == "Yg=="
+    assert "yes" in await kubectl("auth can-i list secrets")
+
+
 async def test_errors_are_readable(kubectl: Kubectl) -> None:
     assert "NotFound" in await kubectl("get cluster none", fails=True)
     refused = await kubectl("patch -n acme cluster pg1 --type merge -p", '{"spec":{"instances":0}}', fails=True)

@@ -5,17 +5,20 @@ events, never on a timer, and works in the background of requests as the real on
 """
 
 import asyncio
+from collections import deque
+from datetime import UTC, datetime, timedelta
 
 from postern_devcluster.apiserver.deletion import FOREGROUND, ORPHAN, DeleteOptions, ObjectDeleter
 from postern_devcluster.apiserver.history import Event, Key, Watcher
-from postern_devcluster.apiserver.kinds import BY_KIND, KINDS, NAMESPACES, Kind
-from postern_devcluster.apiserver.objects import is_deleting, shaped
+from postern_devcluster.apiserver.kinds import BY_KIND, EVENTS, KINDS, NAMESPACES, Kind
+from postern_devcluster.apiserver.objects import is_deleting, shaped, timestamp
 from postern_devcluster.apiserver.status import ApiError, Object
 from postern_devcluster.apiserver.store import ObjectStore
 from postern_devcluster.apiserver.writes import Target
 
 _Reference = tuple[Kind, Key]
 _BACKGROUND = DeleteOptions()
+_EVENT_LIFETIME = timedelta(hours=1)
 
 
 class Collector:
@@ -27,6 +30,7 @@ class Collector:
         self._objects: dict[str, _Reference] = {}
         self._dependents: dict[str, set[_Reference]] = {}
         self._owners: dict[_Reference, set[str]] = {}
+        self._events: deque[tuple[str, _Reference]] = deque()
         self._wake = asyncio.Event()
         self._watchers: dict[str, Watcher] = {}
 
@@ -54,7 +58,9 @@ class Collector:
         self._objects.clear()
         self._dependents.clear()
         self._owners.clear()
+        self._events.clear()
         everything = [(kind, stored.object) for kind in KINDS for stored in self._store.page(kind)]
+        everything.sort(key=lambda each: str(each[1]["metadata"]["creationTimestamp"]))
         for kind, body in everything:
             self._index(kind, body)
         for kind, body in everything:
@@ -89,9 +95,18 @@ class Collector:
         if kind.namespaced:
             self._settle_namespace(event.key[0])
 
+    def _forget_old_events(self) -> None:
+        """Events live for an hour, as the real server keeps them; looked at when a new one comes."""
+        oldest = timestamp(datetime.now(UTC) - _EVENT_LIFETIME)
+        while self._events and self._events[0][0] < oldest:
+            self._delete(self._events.popleft()[1])
+
     def _index(self, kind: Kind, body: Object) -> None:
         metadata = body["metadata"]
         reference = (kind, (metadata.get("namespace", ""), metadata["name"]))
+        if kind is EVENTS and metadata["uid"] not in self._objects:
+            self._events.append((metadata["creationTimestamp"], reference))
+            self._forget_old_events()
         self._objects[metadata["uid"]] = reference
         self._set_owners(reference, {owner["uid"] for owner in metadata.get("ownerReferences", ())})
 

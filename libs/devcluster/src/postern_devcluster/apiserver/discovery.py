@@ -22,7 +22,8 @@ _VERSION = {
 }
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 _ALL = (*KINDS, ACCESS_REVIEWS)
-_OPENAPI_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+_OPENAPI_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""Asked for with ``@`` in place of the second dot, which no parser of media types would take in an answer."""
 
 
 def serves(path: str) -> bool:

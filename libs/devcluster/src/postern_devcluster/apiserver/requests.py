@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from postern_devcluster.apiserver import protobuf
 from postern_devcluster.apiserver.kinds import ACCESS_REVIEWS, BY_RESOURCE, Kind
 from postern_devcluster.apiserver.reads import ListQuery, Selection
 from postern_devcluster.apiserver.selectors import exact_name, field_selector, label_selector
@@ -69,6 +70,8 @@ def parse_body(raw: bytes, content_type: str, accepted: tuple[str, ...]) -> Any:
     media = content_type.partition(";")[0].strip().lower()
     if media not in accepted:
         raise unsupported_media_type(accepted)
+    if media == protobuf.MEDIA_TYPE:
+        return protobuf.decode(raw)
     try:
         if media in ("application/yaml", "application/apply-patch+yaml") and not raw.lstrip().startswith(b"{"):
             return yaml.safe_load(raw)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from postern_devcluster.apiserver import discovery, reads, requests, status
+from postern_devcluster.apiserver import discovery, protobuf, reads, requests, status
 from postern_devcluster.apiserver.deletion import ObjectDeleter, parse_delete_options
 from postern_devcluster.apiserver.kinds import ACCESS_REVIEWS
 from postern_devcluster.apiserver.logs import PodLogs
@@ -19,7 +19,7 @@ from postern_devcluster.apiserver.store import ObjectStore
 from postern_devcluster.apiserver.watching import OpenWatches, watch
 from postern_devcluster.apiserver.writes import APPLY, PATCH_TYPES, ObjectWriter, Outcome, Target, WriteOptions
 
-_BODY_TYPES = ("application/json", "application/yaml")
+_BODY_TYPES = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)
 _PUBLIC = ("/livez", "/readyz", "/healthz", "/version")
 _CREATE_RETRIES = 3
 _encode = msgspec.json.encode
