@@ -41,7 +41,7 @@ from postern_provisioner.services.removing import RemoveService
 from postern_provisioner.services.resyncing import ResyncService, SweepService
 from postern_provisioner.services.switching import SwitchoverService
 from postern_provisioner.settings import ProvisionerSettings
-from postern_provisioner.storage.claims import ClaimStore
+from postern_provisioner.storage.claims import LEASE_SECONDS, ClaimStore
 from postern_provisioner.storage.objects import ClusterFacts, ObjectStore
 from postern_provisioner.storage.targets import TargetStore
 
@@ -68,14 +68,20 @@ class Parts:
 
 
 def build_parts(
-    *, engine: AsyncEngine, kube: KubeApi, options: ManifestOptions, owner: str, namespace_prefix: str
+    *,
+    engine: AsyncEngine,
+    kube: KubeApi,
+    options: ManifestOptions,
+    owner: str,
+    namespace_prefix: str,
+    lease_seconds: float = LEASE_SECONDS,
 ) -> Parts:
     """Connect stores and services over a database and an API server."""
     outbox_wakeup, due_wakeup = Wakeup(), Wakeup()
     outbox = Outbox(SCHEMA, outbox_wakeup)
     receiving_work = UnitOfWorkFactory(engine, outbox, wakeups=[due_wakeup])
     targets = TargetStore(engine)
-    claims = ClaimStore(engine, owner=owner)
+    claims = ClaimStore(engine, owner=owner, seconds=lease_seconds)
     objects = ObjectStore(kube, options.installation)
     facts = ClusterFacts(kube)
     capabilities = Capabilities(facts)
