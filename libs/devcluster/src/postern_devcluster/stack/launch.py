@@ -4,7 +4,6 @@ Owns the order (``plan``) and what each step does; safe to run at any time, quic
 """
 
 import asyncio
-import hashlib
 import os
 import subprocess
 import sys
@@ -172,10 +171,11 @@ class _Launch:
 
     def _migration(self, service: str) -> Callable[[], str]:
         def migrate() -> str:
-            done = hashlib.sha256(f"{self._code[service]} {self._database_url}".encode()).hexdigest()
+            # The private server's data lie beside the stamp; an own server may have been set up anew since.
             stamp = self._home.root / "run" / f"{service}.migrated"
-            if process_of(self._home, service).pid is not None and stamp.exists() and stamp.read_text() == done:
-                return "in use"
+            own = self._targets.database_url is not None
+            if not own and stamp.exists() and stamp.read_text() == self._code[service]:
+                return "up to date"
             result = subprocess.run(
                 [PROGRAMS / f"postern-{service}", "migrate"],
                 env=migration_environment(service, self._database_url, self._base),
@@ -191,8 +191,8 @@ class _Launch:
                     f"the tables of {service} could not be brought up to date; it said:\n{said}",
                     next_step="mend what it says, then: make up (what was done before stays done)",
                 )
-            write_private(stamp, done)
-            return "up to date"
+            write_private(stamp, "" if own else self._code[service])
+            return "migrated"
 
         return migrate
 
