@@ -69,11 +69,11 @@ test-unit: setup ## the tests that need no process: seconds
 	@$(PYTEST) tests/unit
 
 lint: setup ## style, types, import directions and house rules
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/lint-imports --no-timing
-	@$(BIN)/mypy $(PACKAGES) tests/support tools
-	@$(BIN)/python tools/lint/house_rules.py
+	@failed=0; \
+	for tool in 'ruff check --quiet .' 'ruff format --quiet --check --output-format concise .' lint-imports \
+	    'mypy $(PACKAGES) tests/support tools' 'python tools/lint/house_rules.py'; do \
+	    echo "== $${tool%% libs/*}"; $(BIN)/$$tool || failed=1; \
+	done; exit $$failed
 
 format: setup ## puts the code into its form
 	@$(BIN)/ruff check --fix-only --quiet .

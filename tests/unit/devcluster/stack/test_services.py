@@ -1,4 +1,4 @@
-"""What a service is told: its own role and credentials, and nothing of the caller's environment that chooses a target."""
+"""What a service is told: its own role and credentials, and nothing of the caller that chooses a target."""
 
 from pathlib import Path
 
