@@ -129,8 +129,8 @@ class _DeliveryTasks:
 class BatchConsumer:
     """Calls ``handler`` with what has come, in order of delivery, without lingering; acks all after it returned.
 
-    Single messages are never requeued: on any error the channel is dropped uncommitted and all unsettled ones come
-    again, so that the order within a (source, subject) is kept (semantics 27).
+    Single messages are never requeued: on any error the channel is dropped uncommitted and the unsettled come again,
+    so that the order within a (source, subject) is kept (semantics 27).
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class BatchConsumer:
         prefetch: int = 200,
         accept: Callable[[CloudEvent], None] = lambda _event: None,
     ) -> None:
-        """``accept`` raises ``PoisonError`` for a message that would fail its whole batch: it alone is dead-lettered."""
+        """``accept`` raises ``PoisonError`` for a message that would fail its batch: it alone is dead-lettered."""
         self._queue = queue
         self._accept = accept
         self._handler = handler
