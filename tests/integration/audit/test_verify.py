@@ -48,11 +48,11 @@ class Vault:
             await self.ledger.append([received("acme"), api_action("beta")])
         self._vouched = await self.service().vouch(self._vouched, await self.ledger.reader.head())
 
-    async def verify(self, url: str) -> Report:
-        """The whole ledger, as the command does."""
+    async def verify(self, url: str, first: int = 1, last: int | None = None) -> Report:
+        """What the command does."""
         keys = load_public_keys([self.state / "checkpoint-key.pem.pub"])
         return await verify_ledger(
-            url, file=self.file.path, keys=keys, first=1, last=None, progress=lambda _position, _last: None
+            url, file=self.file.path, keys=keys, first=first, last=last, progress=lambda _position, _last: None
         )
 
     async def run_verify(self, url: str, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -254,10 +254,10 @@ async def test_an_intact_ledger_is_called_so(vault: Vault, schema_urls: dict[str
 
 async def test_a_part_can_be_verified_alone(vault: Vault, admin: AsyncEngine, schema_urls: dict[str, str]) -> None:
     await sql("UPDATE audit.ledger SET data = '{}' WHERE position = 5")(vault, admin)
-    status, report = await vault.run_verify(schema_urls["audit"], "--from", "6")
-    assert (status, report["first"], report["last"]) == (0, 6, 12)
-    status, report = await vault.run_verify(schema_urls["audit"], "--to", "4")
-    assert (status, report["last"]) == (0, 4)
+    after = await vault.verify(schema_urls["audit"], first=6)
+    assert (after.intact, after.first, after.last) == (True, 6, 12)
+    before = await vault.verify(schema_urls["audit"], last=4)
+    assert (before.intact, before.last) == (True, 4)
     status, report = await vault.run_verify(schema_urls["audit"], "--from", "3", "--to", "8")
     assert (status, report["findings"][0]["position"]) == (1, 5)
     status, report = await vault.run_verify(schema_urls["audit"], "--from", "99")

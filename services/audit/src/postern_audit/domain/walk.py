@@ -183,8 +183,15 @@ def _check_labels(entry: Entry) -> Finding | None:
     """Columns that the hash does not cover must agree with those it does."""
     if entry.traceparent is not None and trace_id_of(entry.traceparent) != entry.trace_id:
         return Finding(entry.position, Fault.MISLABELLED, f"row {entry.position}: traceparent and trace_id differ")
-    if entry.project is not None and _OBJECT.match(entry.data):
-        named = _DECODER.decode(entry.data).project
-        if named is not None and named != entry.project:
-            return Finding(entry.position, Fault.MISLABELLED, f"row {entry.position}: its data name another project")
+    if entry.project is not None and _OBJECT.match(entry.data) and _named_project(entry) != entry.project:
+        return Finding(entry.position, Fault.MISLABELLED, f"row {entry.position}: its data name another project")
     return None
+
+
+def _named_project(entry: Entry) -> object:
+    """The project that the data name; the row's own when they name none."""
+    try:
+        named = _DECODER.decode(entry.data).project
+    except msgspec.DecodeError:
+        return None
+    return entry.project if named is None else named

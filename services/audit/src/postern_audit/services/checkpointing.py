@@ -73,7 +73,8 @@ class CheckpointingService:
     async def _vouch_if_due(self, vouched: Head, *, late: bool) -> Head:
         head = await self._reader.head()
         grown = head.position - vouched.position
-        if late if self._broken else (late and grown > 0) or grown >= self._rows:
+        due = grown > 0 if late else grown >= self._rows
+        if due and (late or not self._broken):  # a broken chain is looked at once an interval
             return await self.vouch(vouched, head)
         return vouched
 
