@@ -74,9 +74,10 @@ def decide(view: View) -> Verdict:
 
 
 def _deleting(view: View) -> Verdict | None:
-    if not view.cluster.deleting:
-        return None
+    """Being deleted, or to be deleted next: the goal is applied right before the delete (semantics 15)."""
     asked = view.cluster.goal == DatabaseState.DELETED.value
+    if not view.cluster.deleting and not asked:
+        return None
     reason = Reason.DELETION_REQUESTED if asked else Reason.VANISHED
     return Verdict(DatabaseState.DELETING, reason, "the cluster is being deleted")
 
@@ -107,7 +108,9 @@ def _resuming(view: View) -> Verdict | None:
 def _failed(view: View) -> Verdict | None:
     if view.meaning.kind is not PhaseKind.FAILED:
         return None
-    return Verdict(DatabaseState.FAILED, view.meaning.reason, view.phase_text)
+    # While the operator finds its plugins it says for a moment that it cannot: only that failure passes by itself.
+    passing = view.meaning.reason is Reason.PLUGIN_FAILED
+    return Verdict(DatabaseState.FAILED, view.meaning.reason, view.phase_text, patient=passing)
 
 
 def _failing_over(view: View) -> Verdict | None:

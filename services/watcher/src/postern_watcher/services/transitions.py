@@ -110,6 +110,9 @@ class TransitionService:
             return
         now = self._clock()
         record = entry.record
+        if record is not None and entry.cluster is not None and record.database_id != entry.cluster.database_id:
+            logger.error("cluster_name_taken", cluster=key, database_id=entry.cluster.database_id)
+            return
         observed, recheck_after = derive_state(
             record.observed if record is not None else None,
             now,
