@@ -1,4 +1,4 @@
-"""What the operator remembers of one cluster between passes: its servers, proxies, and when to try a failed start again.
+"""What the operator remembers of one cluster between passes: its servers, proxies, and when to retry a failed start.
 
 Nothing here is needed to decide rightly: an operator that starts anew finds everything in the API and on disk.
 """

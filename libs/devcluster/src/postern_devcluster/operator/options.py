@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class OperatorOptions:
-    """``kubeconfig``: which API server; ``state_dir``: where data and addresses of this development cluster are kept."""
+    """``kubeconfig``: which API server; ``state_dir``: where its data and addresses are kept."""
 
     kubeconfig: Path | None
     state_dir: Path

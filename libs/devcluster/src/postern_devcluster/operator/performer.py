@@ -13,7 +13,7 @@ class Performer:
     def __init__(self, creation: Creation) -> None:
         self._creation = creation
 
-    async def perform(self, scene: Scene, attendant: Attendant, step: steps.Step, jobs: list[str]) -> bool:
+    async def perform(self, scene: Scene, attendant: Attendant, step: steps.Step) -> bool:
         """Carry out a step; False: look again later."""
         match step:
             case steps.CreatePrimary(name):
@@ -22,12 +22,14 @@ class Performer:
                 made = await self._creation.create_replica(scene, name)
                 return self._account(attendant, scene, name, came_up=made) and made
             case steps.MarkHealthy():
-                await rest.mark_healthy(scene, jobs)
+                await rest.mark_healthy(scene)
             case steps.WaitToHibernate(then):
                 await rest.wait_to_hibernate(scene)
                 if isinstance(then, steps.Rest | steps.AwaitInstances):
                     return False
-                return await self.perform(scene, attendant, then, jobs)
+                return await self.perform(scene, attendant, then)
+            case steps.RefuseUpgrade():
+                await rest.refuse_upgrade(scene)
             case steps.MarkUnrecoverable():
                 await rest.mark_unrecoverable(scene)
                 return False

@@ -1,6 +1,6 @@
 """A queue of keys: each key is in work once at a time, comes again when it was asked for meanwhile, and can be cut off.
 
-The model is controller-runtime's work queue. A fixed number of workers, so that a thousand clusters cost no tasks at rest.
+The model is controller-runtime's work queue. The number of workers is fixed: a thousand clusters at rest cost no task.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ from postern_common.kube.paths import CLUSTERS, PERSISTENT_VOLUME_CLAIMS, PODS
 from postern_devcluster.operator.attendant import Attendant
 from postern_devcluster.operator.clock import now_seconds
 from postern_devcluster.operator.demolition import Demolition
-from postern_devcluster.operator.domain.manifests import LABEL_INSTANCE
+from postern_devcluster.operator.domain.manifests import LABEL_INSTANCE, LABEL_POD_ROLE
 from postern_devcluster.operator.domain.phases import BAD_CATALOG, set_phase
 from postern_devcluster.operator.domain.plan import decide
 from postern_devcluster.operator.domain.spec import ClusterSpec, identity_of
@@ -67,14 +67,16 @@ class Reconciler:
         attendant = self._attendants.get(key)
         gone = cluster is None or "deletionTimestamp" in cluster["metadata"]
         if attendant is not None and (gone or cluster is None or cluster["metadata"]["uid"] != attendant.identity.uid):
-            del self._attendants[key]
             await self._demolition.demolish(attendant)
+            del self._attendants[key]
         if cluster is None or gone:
             return None
         spec = await self._surroundings.resolve(cluster)
         if spec is None:
             return await self._refuse_catalog(cluster)
-        attendant = self._attendants.setdefault(key, self._attendant(key, cluster))
+        attendant = self._attendants.get(key)
+        if attendant is None:
+            attendant = self._attendants[key] = self._attendant(key, cluster)
         scene = await self._scene(cluster, spec, attendant)
         return await self._advance(scene, attendant)
 
@@ -96,9 +98,9 @@ class Reconciler:
         await asyncio.gather(*(each.close(keep_running=keep_running) for each in self._attendants.values()))
 
     async def _advance(self, scene: Scene, attendant: Attendant) -> float | None:
-        jobs = await self._prepare(scene, attendant)
+        await self._prepare(scene, attendant)
         for _ in range(_MOST_STEPS):
-            view = await survey(scene, attendant, self._surroundings, jobs)
+            view = await survey(scene, attendant)
             step = decide(view)
             if isinstance(step, Rest | AwaitInstances):
                 await scene.count()
@@ -107,12 +109,12 @@ class Reconciler:
                 "cluster_step_begun", namespace=scene.spec.namespace, cluster=scene.spec.name,
                 step=type(step).__name__,
             )  # fmt: skip
-            if not await self._performer.perform(scene, attendant, step, jobs):
+            if not await self._performer.perform(scene, attendant, step):
                 return attendant.next_retry() or _OBSTACLE_RETRY_SECONDS
         raise TransientError("cluster_does_not_settle", f"{scene.spec.name} took more than {_MOST_STEPS} steps at once")
 
-    async def _prepare(self, scene: Scene, attendant: Attendant) -> list[str]:
-        """Ensure what stands around the instances, find running servers, and return the pods of finished jobs."""
+    async def _prepare(self, scene: Scene, attendant: Attendant) -> None:
+        """Ensure what stands around the instances, and find servers that run already."""
         spec = scene.spec
         if attendant.instances_asked != spec.instances:
             await self._foundation.budgets(spec, scene.cluster)
@@ -125,29 +127,24 @@ class Reconciler:
             await scene.update(lambda status: status.setdefault("certificates", {}).update(expirations=expirations))
         await attendant.runtime.configure(spec.settings, attendant.certificates)
         await scene.update(lambda status: status.update(image=spec.image))
-        jobs = await self._job_pods(scene)
         if not attendant.opened:
             await attendant.runtime.open(sorted(scene.claims))
             await self._performer.resume(scene, attendant)
             attendant.opened = True
-        return jobs
-
-    async def _job_pods(self, scene: Scene) -> list[str]:
-        selector = f"{LABEL_CNPG_CLUSTER}={scene.spec.name},cnpg.io/jobRole"
-        pods = await self._store.list(PODS, selector, scene.spec.namespace)
-        return [pod["metadata"]["name"] for pod in pods]
 
     async def _scene(self, cluster: Object, spec: ClusterSpec, attendant: Attendant) -> Scene:
         owned = f"{LABEL_CNPG_CLUSTER}={spec.name},{LABEL_INSTANCE}"
-        pods = await self._store.list(PODS, f"{owned},cnpg.io/podRole=instance", spec.namespace)
+        pods = await self._store.list(PODS, owned, spec.namespace)
         claims = await self._store.list(PERSISTENT_VOLUME_CLAIMS, owned, spec.namespace)
         return Scene(
             store=self._store,
             cluster=cluster,
             spec=spec,
             runtime=attendant.runtime,
-            pods=_living(pods, spec),
+            pods=_living([pod for pod in pods if LABEL_POD_ROLE in pod["metadata"]["labels"]], spec),
             claims=_living(claims, spec),
+            jobs=list(_living([pod for pod in pods if LABEL_POD_ROLE not in pod["metadata"]["labels"]], spec)),
+            surroundings=self._surroundings,
             route=attendant.route,
         )
 

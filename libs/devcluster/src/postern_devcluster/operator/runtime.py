@@ -60,6 +60,8 @@ class Instance:
     timeline: int = 0
     system_id: str = ""
     pending_restart: bool = False
+    shrinks: bool = False
+    """A parameter that waits for a restart is to become less than a standby may have."""
     faulty: bool = False
     """Its configuration files hold a fault that PostgreSQL does not start with."""
     digest: str = ""
@@ -89,7 +91,7 @@ class ClusterRuntime(Protocol):
         """Make a stopped former primary fit to follow the new one."""
 
     async def start(self, name: str, primary: str) -> None:
-        """Start as primary when the names are equal, else as its standby; returns when ready. Raises InstanceStartError."""
+        """Start as primary when the names are equal, else as its standby, until ready. Raises InstanceStartError."""
 
     async def stop(self, name: str) -> None:
         """Stop, so that clients' work is finished or rolled back."""

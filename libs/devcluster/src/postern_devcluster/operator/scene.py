@@ -24,6 +24,7 @@ from postern_devcluster.operator.domain.pods import (
 from postern_devcluster.operator.domain.spec import ClusterSpec
 from postern_devcluster.operator.objects import Object, ObjectStore
 from postern_devcluster.operator.runtime import ClusterRuntime
+from postern_devcluster.operator.surroundings import Surroundings
 
 _WRITE_ATTEMPTS = 8
 
@@ -44,6 +45,8 @@ class Scene:
         runtime: ClusterRuntime,
         pods: dict[str, Object],
         claims: dict[str, Object],
+        jobs: list[str],
+        surroundings: Surroundings,
         route: Callable[["Scene"], Any],
     ) -> None:
         self.store = store
@@ -53,6 +56,9 @@ class Scene:
         self.pods = pods
         """Pods of instances by name, without those that are being deleted."""
         self.claims = claims
+        self.jobs = jobs
+        """Names of pods of Jobs, finished or not."""
+        self.surroundings = surroundings
         self._route = route
 
     @property

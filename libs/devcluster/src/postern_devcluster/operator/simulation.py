@@ -1,4 +1,4 @@
-"""Instances that exist in memory only: every status moves as if servers ran, a thousand clusters cost next to nothing."""
+"""Instances that exist in memory only: statuses move as if servers ran, a thousand cost next to nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -8,7 +8,7 @@ from postern_devcluster.operator.runtime import Certificates, ClusterIdentity, C
 _ADDRESS = "127.0.0.1"
 _RESTART_NEEDED = frozenset(
     {*STANDBY_SENSITIVE, "shared_buffers", "wal_buffers", "shared_preload_libraries", "max_files_per_process"}
-)  # noqa: E501
+)
 _SYSTEM_ID = "7710216002140655637"
 
 

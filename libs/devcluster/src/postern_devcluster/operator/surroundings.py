@@ -1,4 +1,4 @@
-"""What a pod finds around it: storage classes, the node's memory, image catalogues and the versions that can run here."""
+"""What a pod finds around it: storage classes, memory, image catalogues and the versions that can run here."""
 
 from fractions import Fraction
 from typing import Any

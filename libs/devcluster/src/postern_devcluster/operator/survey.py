@@ -1,4 +1,4 @@
-"""Puts together the view that a decision rests on, from objects, servers and what is remembered. Reads, never writes."""
+"""Puts together the view that a decision rests on, from objects, servers and memory. Reads, never writes."""
 
 from postern_common.contracts.kubernetes import ANNOTATION_RESTARTED_AT, CONDITION_HIBERNATION
 from postern_devcluster.operator.attendant import Attendant
@@ -10,16 +10,15 @@ from postern_devcluster.operator.domain.quantities import parse_quantity
 from postern_devcluster.operator.domain.view import ClusterView, InstanceView
 from postern_devcluster.operator.runtime import Instance
 from postern_devcluster.operator.scene import Scene
-from postern_devcluster.operator.surroundings import Surroundings
 
 _ABSENT = Instance("", "")
 
 
-async def survey(scene: Scene, attendant: Attendant, surroundings: Surroundings, jobs: list[str]) -> ClusterView:
+async def survey(scene: Scene, attendant: Attendant) -> ClusterView:
     """Return the view of a cluster as it is now."""
     spec, status = scene.spec, scene.status
     small = tuple(name for name, claim in sorted(scene.claims.items()) if _too_small(scene, name) or grows(claim))
-    refused = bool(small) and not await surroundings.expandable(spec.storage_class)
+    refused = bool(small) and not await scene.surroundings.expandable(spec.storage_class)
     hibernation = condition_of(status, CONDITION_HIBERNATION)
     return ClusterView(
         spec=spec,
@@ -31,7 +30,8 @@ async def survey(scene: Scene, attendant: Attendant, surroundings: Surroundings,
         hibernation=None if hibernation is None else str(hibernation.get("reason", "")),
         growth_refused=refused,
         claims_to_grow=() if refused else small,
-        jobs=bool(jobs),
+        upgrade_asked=spec.major != spec.settings.major,
+        jobs=bool(scene.jobs),
     )
 
 
@@ -54,6 +54,7 @@ def _instance(scene: Scene, attendant: Attendant, name: str) -> InstanceView:
         standby=server.standby,
         digest=server.digest,
         pending_restart=server.pending_restart,
+        shrinks=server.shrinks,
         faulty=server.faulty,
         backing_off=attendant.backing_off(name, spec.settings.digest),
     )

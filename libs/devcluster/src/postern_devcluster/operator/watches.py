@@ -1,4 +1,4 @@
-"""Turns what the API server tells into keys to work on. Only changes that matter count: the operator's own writes do not."""
+"""Turns what the API server tells into keys to work on; the operator's own writes are no news."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any

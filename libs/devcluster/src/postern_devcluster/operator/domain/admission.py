@@ -1,4 +1,4 @@
-"""Why a pod could not run in a cluster: pure checks that stand for scheduler, volume binder, kubelet and the OOM killer."""
+"""Why a pod could not run in a cluster: pure checks in place of scheduler, volume binder, kubelet and OOM killer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

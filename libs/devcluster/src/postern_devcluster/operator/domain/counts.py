@@ -68,9 +68,8 @@ def _instance_states(
         if name not in pods:
             continue
         server = servers.get(name)
-        if server is None or not server.running:
-            state = "failed"
-        else:
+        state = "failed"
+        if server is not None and server.running:
             # CloudNativePG calls a running instance that is not ready yet "replicating", primaries included.
             state = "healthy" if server.ready else "replicating"
         states.setdefault(state, []).append(name)

@@ -122,7 +122,7 @@ def build_budget(spec: ClusterSpec, name: str, role: str, minimum: int) -> dict[
 
 
 def budgets(spec: ClusterSpec) -> dict[str, dict[str, Any]]:
-    """Return the budgets a cluster has: one for its primary, one for its replicas when there are at least two of them."""
+    """Return the budgets a cluster has: one for its primary, one for its replicas where it has at least two."""
     if not spec.budget:
         return {}
     wanted = {f"{spec.name}-primary": build_budget(spec, f"{spec.name}-primary", "primary", 1)}

@@ -15,6 +15,7 @@ RESTARTING_IN_PLACE: Final = "Primary instance is being restarted in-place"
 RESTARTING_PRIMARY: Final = "Primary instance is being restarted without a switchover"
 SWITCHOVER: Final = "Switchover in progress"
 FAILING_OVER: Final = "Failing over"
+MAJOR_UPGRADE: Final = "Upgrading Postgres major version"
 UNRECOVERABLE: Final = "Cluster is unrecoverable and needs manual intervention"
 BAD_CATALOG: Final = "Cluster has incomplete or invalid image catalog"
 

@@ -1,7 +1,7 @@
 """Decides the next step of one cluster from what is: pure, level-triggered, one rule after the other, first match wins.
 
-The order is CloudNativePG's as its recordings show it: what was deleted, hibernation, bootstrap, a lost primary, missing
-instances, size, volumes, configuration, rolling restarts, healthy.
+The order is CloudNativePG's as its recordings show it: what was deleted, hibernation, bootstrap, a lost primary,
+missing instances, size, volumes, configuration, rolling restarts, healthy.
 """
 
 from postern_devcluster.operator.domain import phases
@@ -18,6 +18,7 @@ from postern_devcluster.operator.domain.step import (
     MarkHealthy,
     MarkHibernated,
     MarkUnrecoverable,
+    RefuseUpgrade,
     ReleasePod,
     RemoveInstance,
     Rest,
@@ -152,7 +153,9 @@ def _rolling(view: ClusterView) -> Step | None:
     primary = view.primary
     if primary is None:
         return None
-    if view.sensitive_decrease and primary.pending_restart:
+    if view.upgrade_asked:
+        return RefuseUpgrade() if view.phase != phases.MAJOR_UPGRADE else Rest()
+    if primary.shrinks:
         return RestartInPlace(announce=view.phase == phases.HEALTHY)
     for standby in view.standbys:
         reason = _pod_reason(view, standby)

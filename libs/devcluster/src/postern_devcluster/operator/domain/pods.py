@@ -1,7 +1,7 @@
-"""Pods and Jobs of a cluster, and what their statuses say. Pure: spec in, object out; a kubelet's words for every state."""
+"""Pods and Jobs of a cluster, and what their statuses say, in a kubelet's words. Pure: spec in, object out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from postern_common.contracts.kubernetes import ANNOTATION_RESTARTED_AT
@@ -111,6 +111,12 @@ def same_resources(pod: Mapping[str, Any], spec: ClusterSpec) -> bool:
     has_limits = {str(k): str(v) for k, v in (has.get("limits") or {}).items()}
     has_requests = has_limits | {str(k): str(v) for k, v in (has.get("requests") or {}).items()}
     return has_limits == limits and has_requests == requests
+
+
+def pod_needs(pod: Mapping[str, Any], spec: ClusterSpec) -> ClusterSpec:
+    """Return the spec with the image and resources that a pod was made with: those decide whether it can run."""
+    resources = pod["spec"]["containers"][0].get("resources") or {}
+    return replace(spec, image=pod_image(pod), resources=resources)
 
 
 def restart_count(pod: Mapping[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""Kubernetes quantities as numbers: only compared here, never written back (``1Gi`` and ``1024Mi`` stay as they were given)."""
+"""Kubernetes quantities as numbers: only compared here, never written back: what was given stays as given."""
 
 from fractions import Fraction
 

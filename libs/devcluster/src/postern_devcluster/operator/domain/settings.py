@@ -1,4 +1,4 @@
-"""Renders postgresql.conf and pg_hba.conf from what a Cluster asks for and where an instance runs. Pure text in and out.
+"""Renders postgresql.conf and pg_hba.conf from what a Cluster asks for and where it runs. Pure text in and out.
 
 Defaults are small so that many clusters fit on a laptop; what a Cluster asks for wins, except what the operator owns.
 """
@@ -23,6 +23,8 @@ DEFAULTS: Mapping[str, str] = {
     "wal_receiver_timeout": "5s",
     "wal_sender_timeout": "5s",
     "jit": "off",
+    # Rows survive the end of any process; a machine that loses power may lose the development cluster with it.
+    "fsync": "off",
     "log_line_prefix": "%m [%p] %q%u@%d ",
     "log_timezone": "UTC",
     "timezone": "UTC",
@@ -42,7 +44,7 @@ OWNED: Mapping[str, str] = {
     "logging_collector": "off",
     "archive_mode": "off",
 }
-"""What the operator sets whatever a Cluster says: the same settings CloudNativePG keeps for itself, and those of this machine."""
+"""What the operator sets whatever a Cluster says: what CloudNativePG keeps for itself, and what this machine needs."""
 
 _IGNORED = frozenset(
     {
@@ -67,7 +69,7 @@ STANDBY_SENSITIVE = (
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where a standby streams from; ``passfile`` holds the replication password, ``root_certificate`` the cluster's CA."""
+    """Where a standby streams from; ``passfile`` holds the replication password, ``root_certificate`` the CA."""
 
     host: str
     port: int
@@ -89,7 +91,7 @@ class Placement:
 
 
 def effective_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return every parameter that is the same on all instances: defaults, then the Cluster's, then the operator's own."""
+    """Return the parameters that all instances share: defaults, then the Cluster's, then the operator's own."""
     asked = {name: value for name, value in parameters.items() if name not in _IGNORED and name not in OWNED}
     return {**DEFAULTS, **asked, **OWNED}
 
@@ -122,13 +124,14 @@ def render_configuration(parameters: Mapping[str, str], placement: Placement, up
 def connection_string(upstream: Upstream, application: str) -> str:
     """Return the libpq connection string of a standby; the password stays in the passfile."""
     return (
-        f"host={upstream.host} port={upstream.port} user={REPLICATION_ROLE} dbname=postgres application_name={application}"
-        f" passfile={upstream.passfile} sslmode=verify-ca sslrootcert={upstream.root_certificate} connect_timeout=5"
+        f"host={upstream.host} port={upstream.port} user={REPLICATION_ROLE} dbname=postgres"
+        f" application_name={application} passfile={upstream.passfile} sslmode=verify-ca"
+        f" sslrootcert={upstream.root_certificate} connect_timeout=5"
     )
 
 
 def render_access_rules(rules: Sequence[str]) -> str:
-    """Return pg_hba.conf: the operator on its private socket, replication, the Cluster's lines, then everyone by password.
+    """Return pg_hba.conf: the operator on its private socket, replication, the Cluster's lines, everyone by password.
 
     CloudNativePG appends the same catch-all, which is why an allow-list ends with ``host all all all reject``.
     """
@@ -146,7 +149,7 @@ def render_access_rules(rules: Sequence[str]) -> str:
 
 
 def slot_name(instance: str) -> str:
-    """Return the replication slot of an instance, named as CloudNativePG names it: ``_cnpg_`` and the name's safe form."""
+    """Return the replication slot of an instance, named as CloudNativePG does: ``_cnpg_`` and the name's safe form."""
     return "_cnpg_" + "".join(c if c.isalnum() and c.isascii() else "_" for c in instance.lower())
 
 

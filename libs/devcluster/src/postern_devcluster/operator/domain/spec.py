@@ -10,7 +10,10 @@ from postern_devcluster.operator.runtime import ClusterIdentity, Settings
 
 @dataclass(frozen=True, slots=True)
 class ClusterSpec:
-    """The desired state of one Cluster. ``image`` and ``major`` are resolved before (catalogues live elsewhere)."""
+    """The desired state of one Cluster. ``image`` and its ``major`` are resolved before (catalogues live elsewhere).
+
+    ``settings.major`` is that of the data, which a changed image does not change.
+    """
 
     identity: ClusterIdentity
     instances: int
@@ -52,6 +55,8 @@ def read_spec(cluster: Mapping[str, Any], image: str, major: int) -> ClusterSpec
     bootstrap = (spec.get("bootstrap") or {}).get("initdb") or {}
     storage = spec.get("storage") or {}
     database = bootstrap.get("database") or DATABASE_NAME
+    data_image = (cluster.get("status") or {}).get("pgDataImageInfo") or {}
+    data_major = int(data_image.get("majorVersion") or major)
     parameters = {str(name): str(value) for name, value in (postgresql.get("parameters") or {}).items()}
     return ClusterSpec(
         identity=identity_of(cluster),
@@ -61,7 +66,7 @@ def read_spec(cluster: Mapping[str, Any], image: str, major: int) -> ClusterSpec
         storage_size=str(storage.get("size") or "1Gi"),
         storage_class=storage.get("storageClass"),
         resources=spec.get("resources") or {},
-        settings=Settings(major, parameters, tuple(postgresql.get("pg_hba") or ())),
+        settings=Settings(data_major, parameters, tuple(postgresql.get("pg_hba") or ())),
         database=database,
         owner=bootstrap.get("owner") or database,
         app_secret=(bootstrap.get("secret") or {}).get("name") or f"{cluster['metadata']['name']}-app",

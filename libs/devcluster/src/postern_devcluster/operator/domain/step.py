@@ -131,6 +131,11 @@ class LeaveHibernation:
 
 
 @dataclass(frozen=True, slots=True)
+class RefuseUpgrade:
+    """Another major version was asked for, which this operator cannot bring the data to."""
+
+
+@dataclass(frozen=True, slots=True)
 class MarkHealthy:
     """Everything is as asked."""
 
@@ -144,5 +149,5 @@ Step = (
     Rest | AwaitInstances | CreatePrimary | CreateReplica | ReleasePod | StartInstance | FailOver | SwitchOver
     | AbandonSwitchover | RemoveInstance | GrowClaims | ApplyConfiguration | RestartReplica | RestartPrimary
     | RestartInPlace | WaitToHibernate | HibernateInstance | MarkHibernated | LeaveHibernation | MarkHealthy
-    | MarkUnrecoverable
+    | MarkUnrecoverable | RefuseUpgrade
 )  # fmt: skip

@@ -23,6 +23,8 @@ class InstanceView:
     standby: bool = False
     digest: str = ""
     pending_restart: bool = False
+    shrinks: bool = False
+    """A parameter waits for a restart that a standby may not have less of than its primary."""
     faulty: bool = False
     """Its configuration holds a fault that PostgreSQL does not start with."""
     backing_off: bool = False
@@ -50,8 +52,8 @@ class ClusterView:
     claims_to_grow: tuple[str, ...] = ()
     jobs: bool = False
     """A finished or failed job still has its object."""
-    sensitive_decrease: bool = False
-    """A parameter shrinks that a standby may not have less of than its primary."""
+    upgrade_asked: bool = False
+    """The image is of another major version than the data."""
 
     @property
     def primary(self) -> InstanceView | None:

@@ -1,7 +1,7 @@
 """Gives every pod and Service an address of its own in 127.0.0.0/8, so that each can listen on 5432 as in a cluster.
 
-A state directory claims whole blocks 127.x.y.0/24 in a registry that the host shares under a lock, and remembers who has
-which address, so that addresses survive a restart. A block is only taken when binding in it works: a registry that
+A state directory claims whole blocks 127.x.y.0/24 in a registry that the host shares under a lock, and remembers who
+has which address, so that addresses survive a restart. A block is only taken when binding in it works: a registry that
 another user or container cannot see must not lead to a collision.
 """
 

@@ -1,13 +1,14 @@
 """A Service as a TCP proxy: an address that follows whoever its endpoints are at the moment.
 
-Like kube-proxy it refuses when there is no endpoint; unlike it, it closes connections to an endpoint that left, so that a
-client of ``-rw`` never goes on talking to a former primary.
+Like kube-proxy it refuses when there is no endpoint; unlike it, it closes connections to an endpoint that left, so that
+a client of ``-rw`` never goes on talking to a former primary.
 """
 
 import asyncio
 import contextlib
 import itertools
 from collections.abc import Sequence
+from typing import cast
 
 from typing_extensions import override
 
@@ -25,8 +26,8 @@ class _Side(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's transports are asyncio.Transports in all but their class.
+        self.transport = cast("asyncio.Transport", transport)
 
     def join(self, other: "_Side") -> None:
         """Pass on what came early, then everything."""
@@ -98,7 +99,7 @@ class ServiceProxy:
         self._open: dict[_Side, str] = {}
 
     async def set_endpoints(self, endpoints: Sequence[str]) -> None:
-        """Connect new clients to these addresses; connections to others are closed. None at all: clients are refused."""
+        """Connect new clients to these addresses; connections to others are closed. None: clients are refused."""
         wanted = tuple(endpoints)
         if wanted == self._endpoints:
             return

@@ -69,7 +69,7 @@ def state_hash(state_dir: Path) -> str:
 
 
 def data_root(state_dir: Path, account: ServerAccount) -> Path:
-    """Return the directory for data: in the state directory, or below /var/lib/postern when the account cannot enter it."""
+    """Return the directory for data: in the state directory, or outside where the account cannot enter it."""
     inside = state_dir / "postgres"
     if account.uid is None or _passable(state_dir.resolve()):
         return account.make_directory(inside)

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from postern_common.errors import DependencyDownError
-from postern_devcluster.operator.domain.settings import slot_name
+from postern_devcluster.operator.domain.settings import connection_string, slot_name
 from postern_devcluster.operator.network.addresses import AddressBook
 from postern_devcluster.operator.postgres import statements
 from postern_devcluster.operator.postgres.binaries import Installations
@@ -100,9 +100,8 @@ class PostgresCluster:  # the runtime port is this wide: one method for each thi
                     upstream.slot,
                     "--no-password",
                     "--dbname",
-                    f"host={upstream.host} port={upstream.port} user=streaming_replica passfile={upstream.passfile}"
-                    f" sslmode=verify-ca sslrootcert={upstream.root_certificate} connect_timeout=5",
-                ],  # fmt: skip
+                    connection_string(upstream, name),
+                ],
                 timeout=_CLONE_SECONDS,
             )
         if server.view.has_data:
@@ -124,7 +123,7 @@ class PostgresCluster:  # the runtime port is this wide: one method for each thi
                         str(self._layout.data(name)),
                         "--no-sync",
                         f"--source-server=host={self._server(primary).socket_directory} user=postgres dbname=postgres",
-                    ],  # fmt: skip
+                    ],
                     timeout=_REWIND_SECONDS,
                 )
         except ToolFailedError as error:
@@ -157,9 +156,11 @@ class PostgresCluster:  # the runtime port is this wide: one method for each thi
         before = await server.loaded_at()
         self._write_configuration(name, primary)
         async with statements.superuser(server.socket_directory) as connection:
-            faults = await statements.configuration_errors(connection)
+            faults = await statements.configuration_errors(connection, loaded=False)
         if not faults:
             await server.wait_reloaded(before)
+            async with statements.superuser(server.socket_directory) as connection:
+                faults = await statements.configuration_errors(connection, loaded=True)
         await server.refresh()
         server.view.digest, server.view.faulty = self._wanted.digest, bool(faults)
         return faults

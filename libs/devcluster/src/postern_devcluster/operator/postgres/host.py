@@ -102,8 +102,14 @@ async def _end(pids: set[int]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGQUIT)
     deadline = asyncio.get_running_loop().time() + _SWEEP_SECONDS
-    while asyncio.get_running_loop().time() < deadline and any(Path(f"/proc/{pid}").exists() for pid in pids):
+    while any(_exists(pid) for pid in pids):
+        if asyncio.get_running_loop().time() > deadline:
+            break
         await asyncio.sleep(0.02)
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _exists(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()

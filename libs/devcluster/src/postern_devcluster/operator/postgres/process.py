@@ -104,7 +104,7 @@ def spawn_postmaster(
 
 
 def adopt_postmaster(data_directory: Path, on_exit: Callable[[Postmaster], None]) -> Postmaster | None:
-    """Take over the postmaster that serves a data directory, if one runs; a pid that another program got is not taken."""
+    """Take over the postmaster of a data directory, if one runs; a pid that another program got is not taken."""
     pid = running_pid(data_directory)
     if pid is None:
         return None

@@ -83,6 +83,7 @@ class Server:
         view = self.view
         view.ready, view.standby, view.timeline = True, state.standby, state.timeline
         view.system_id, view.pending_restart, view.crashes = state.system_id, state.pending_restart, 0
+        view.shrinks = state.shrinks
         return state
 
     async def wait_streaming(self) -> bool:
@@ -94,7 +95,9 @@ class Server:
         if self._postmaster is not None:
             self._postmaster.signal(signal.SIGHUP)
         deadline = asyncio.get_running_loop().time() + _RELOAD_SECONDS
-        while await self.loaded_at() == before and asyncio.get_running_loop().time() < deadline:
+        while await self.loaded_at() == before:
+            if asyncio.get_running_loop().time() > deadline:
+                break
             await asyncio.sleep(_POLL_SECONDS)
 
     async def loaded_at(self) -> object:

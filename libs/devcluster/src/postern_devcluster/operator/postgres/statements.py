@@ -9,11 +9,20 @@ from pathlib import Path
 import asyncpg
 
 from postern_common.errors import DependencyDownError
-from postern_devcluster.operator.domain.settings import REPLICATION_ROLE
+from postern_devcluster.operator.domain.settings import REPLICATION_ROLE, STANDBY_SENSITIVE
 
 _CONNECT_SECONDS = 3.0
 _STATEMENT_SECONDS = 30.0
 _UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
+
+
+_SHRINKS = """
+SELECT EXISTS (
+  SELECT 1 FROM pg_settings s JOIN pg_file_settings f ON f.name = s.name
+  WHERE s.pending_restart AND s.name = ANY ($1::text[])
+    AND f.setting ~ '^[0-9]+$' AND f.setting::bigint < s.setting::bigint
+)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,7 @@ class ServerState:
     timeline: int
     system_id: str
     pending_restart: bool
+    shrinks: bool
 
 
 @contextlib.asynccontextmanager
@@ -64,8 +74,11 @@ async def read_state(connection: asyncpg.Connection) -> ServerState:
                EXISTS (SELECT 1 FROM pg_settings WHERE pending_restart) AS pending_restart
         """
     )
+    shrinks = False
+    if row is not None and row["pending_restart"]:
+        shrinks = bool(await connection.fetchval(_SHRINKS, list(STANDBY_SENSITIVE)))
     assert row is not None, "an aggregate-free SELECT without FROM has one row"
-    return ServerState(**dict(row))
+    return ServerState(**dict(row), shrinks=shrinks)
 
 
 async def read_position(connection: asyncpg.Connection) -> int:
@@ -76,10 +89,16 @@ async def read_position(connection: asyncpg.Connection) -> int:
     return int(value or 0)
 
 
-async def configuration_errors(connection: asyncpg.Connection) -> list[str]:
-    """Return the faults of postgresql.conf that would keep the server from starting; waiting for a restart is none."""
+async def configuration_errors(connection: asyncpg.Connection, *, loaded: bool) -> list[str]:
+    """Return the faults of postgresql.conf that would keep the server from starting.
+
+    PostgreSQL says "could not be applied" of a bad value and of a good one that needs a restart alike; which it was
+    shows only when the file was ``loaded``: then the good one is pending.
+    """
+    restartable = "s.pending_restart" if loaded else "s.context = 'postmaster'"
     rows = await connection.fetch(
-        "SELECT name, error FROM pg_file_settings WHERE error IS NOT NULL AND error NOT LIKE '%without restarting%'"
+        "SELECT f.name, f.error FROM pg_file_settings f LEFT JOIN pg_settings s USING (name)"  # noqa: S608 — constants
+        f" WHERE f.error IS NOT NULL AND NOT coalesce({restartable}, false)"
     )
     return [f"{row['name']}: {row['error']}" for row in rows]
 
@@ -113,7 +132,7 @@ async def ensure_slots(connection: asyncpg.Connection, wanted: Collection[str], 
         for row in await connection.fetch(
             "SELECT slot_name, active FROM pg_replication_slots WHERE slot_type = 'physical'"
         )
-    }  # noqa: E501
+    }
     for slot in sorted(set(wanted) - existing.keys()):
         await connection.execute("SELECT pg_create_physical_replication_slot($1, true)", slot)
     for slot in sorted(set(known) - set(wanted)):

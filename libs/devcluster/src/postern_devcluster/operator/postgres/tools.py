@@ -1,4 +1,4 @@
-"""Runs the short programs (initdb, cp, pg_basebackup, pg_rewind) with a deadline; nothing survives a cancelled caller."""
+"""Runs the short programs (initdb, cp, pg_basebackup, pg_rewind) with a deadline; none survives its caller."""
 
 import asyncio
 import contextlib

@@ -1,1 +1,1 @@
-"""Carries out the steps that the plan decides on: one function for each, one module for each part of a cluster's life."""
+"""Carries out the steps that the plan decides on: one function each, one module for a part of a cluster's life."""

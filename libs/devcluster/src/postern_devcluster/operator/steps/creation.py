@@ -8,19 +8,18 @@ from typing import Any
 from postern_common.kube.paths import PERSISTENT_VOLUME_CLAIMS, PODS
 from postern_devcluster.operator.clock import now_micros, now_seconds
 from postern_devcluster.operator.domain import phases
-from postern_devcluster.operator.domain.admission import Obstacle
 from postern_devcluster.operator.domain.manifests import bound, build_claim
 from postern_devcluster.operator.domain.names import service_names
 from postern_devcluster.operator.domain.pods import (
     ContainerState,
     build_job,
     build_job_pod,
-    scheduled_status,
-    unscheduled_status,
+    pod_needs,
 )
 from postern_devcluster.operator.domain.spec import ClusterSpec
-from postern_devcluster.operator.objects import JOBS, Object
+from postern_devcluster.operator.objects import JOBS
 from postern_devcluster.operator.scene import Scene
+from postern_devcluster.operator.steps.obstacles import show_container, show_obstacle
 from postern_devcluster.operator.steps.starting import start_instance
 from postern_devcluster.operator.surroundings import Surroundings
 
@@ -87,22 +86,24 @@ class Creation:
         job = await store.ensure(JOBS, build_job(spec, name, role))
         suffix = base64.b32encode(hashlib.sha256(f"{spec.identity.uid}{name}".encode()).digest()).decode()[:5].lower()
         pod = await store.ensure(PODS, build_job_pod(spec, name, role, suffix))
+        if pod["metadata"]["name"] not in scene.jobs:
+            scene.jobs.append(pod["metadata"]["name"])
         await scene.update(_mark_initialized)
         await scene.count()
-        obstacle = await self._surroundings.obstacle(spec)
+        obstacle = await self._surroundings.obstacle(pod_needs(pod, spec))
         if obstacle is not None and obstacle.kind == "storage":
-            await _show_obstacle(scene, pod, scene.claims[name], obstacle)
+            await show_obstacle(scene, pod, scene.claims[name], obstacle)
             return False
         if obstacle is not None and obstacle.kind == "memory":
-            await _show_obstacle(scene, pod, None, obstacle)
+            await show_obstacle(scene, pod, None, obstacle)
             return False
         await bind_claim(scene, name)
         if obstacle is not None:
-            await _show_obstacle(scene, pod, None, obstacle)
+            await show_obstacle(scene, pod, None, obstacle)
             return False
-        pod = await _show_job(scene, pod, ContainerState("running", ready=True)) or pod
+        pod = await show_container(scene, pod, ContainerState("running", ready=True)) or pod
         await work()
-        await _show_job(scene, pod, ContainerState("terminated", reason="Completed"))
+        await show_container(scene, pod, ContainerState("terminated", reason="Completed"))
         done = {"succeeded": 1, "ready": 0, "completionTime": now_seconds(), "startTime": now_seconds()}
         await store.patch(JOBS, job["metadata"]["name"], spec.namespace, {"status": done}, subresource="status")
         await scene.finish_claim(name)
@@ -122,58 +123,6 @@ async def bind_claim(scene: Scene, name: str) -> None:
             scene.claims[name] = written
 
 
-async def _show_job(scene: Scene, pod: Object, state: ContainerState) -> Object | None:
-    return await scene.show_status(pod, scheduled_status(pod, state, address=None, now=now_seconds()))
-
-
-async def _show_obstacle(scene: Scene, pod: Object, claim: Object | None, obstacle: Obstacle) -> None:
-    """Show a cause as Kubernetes would, once: on pod, claim and in Events."""
-    about_pod = {"kind": "Pod", **pod}
-    if claim is not None:
-        message = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"
-        if await _show_unscheduled(scene, pod, message):
-            about_claim = {"kind": "PersistentVolumeClaim", **claim}
-            await scene.event("ProvisioningFailed", obstacle.message, kind="Warning", about=about_claim)
-            await scene.event("FailedScheduling", message, kind="Warning", about=about_pod)
-    elif obstacle.kind == "memory":
-        if await _show_unscheduled(scene, pod, obstacle.message):
-            await scene.event("FailedScheduling", obstacle.message, kind="Warning", about=about_pod)
-    elif obstacle.kind == "image":
-        await _show_missing_image(scene, pod, obstacle.message)
-    elif not _container_says(pod, "OOMKilled"):
-        await _show_job(scene, pod, ContainerState("running", ready=True))
-        await _show_job(scene, pod, ContainerState("terminated", reason="OOMKilled", exit_code=137))
-        job = pod["metadata"]["labels"]["job-name"]
-        await scene.store.patch(JOBS, job, scene.spec.namespace, {"status": {"failed": 1}}, subresource="status")
-
-
-async def _show_unscheduled(scene: Scene, pod: Object, message: str) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    if any(each.get("message") == message for each in conditions):
-        return False
-    await scene.show_status(pod, unscheduled_status(message, now_seconds()))
-    return True
-
-
-async def _show_missing_image(scene: Scene, pod: Object, message: str) -> None:
-    if _container_says(pod, "ImagePullBackOff"):
-        return
-    about = {"kind": "Pod", **pod}
-    image = scene.spec.image
-    await scene.event("Failed", f'Failed to pull image "{image}": {message}', kind="Warning", about=about)
-    await scene.event("Failed", "Error: ErrImagePull", kind="Warning", about=about)
-    pod = await _show_job(scene, pod, ContainerState("waiting", reason="ErrImagePull", message=message)) or pod
-    await scene.event("BackOff", f'Back-off pulling image "{image}"', about=about)
-    await scene.event("Failed", "Error: ImagePullBackOff", kind="Warning", about=about)
-    text = f'Back-off pulling image "{image}": ErrImagePull: {message}'
-    await _show_job(scene, pod, ContainerState("waiting", reason="ImagePullBackOff", message=text))
-
-
-def _container_says(pod: Object, reason: str) -> bool:
-    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    return any(detail.get("reason") == reason for each in statuses for detail in each.get("state", {}).values())
-
-
 def _begin(status: dict[str, Any], spec: ClusterSpec) -> None:
     """What stands in the status before anything else happens."""
     now = now_seconds()
@@ -183,6 +132,7 @@ def _begin(status: dict[str, Any], spec: ClusterSpec) -> None:
     status["writeService"], status["readService"] = f"{name}-rw", f"{name}-r"
     status["selector"] = f"cnpg.io/cluster={name},cnpg.io/podRole=instance"
     status["certificates"] = {
+        **status.get("certificates", {}),
         "clientCASecret": f"{name}-ca",
         "serverCASecret": f"{name}-ca",
         "serverTLSSecret": f"{name}-server",

@@ -68,14 +68,21 @@ async def grow_claims(scene: Scene, names: tuple[str, ...]) -> None:
             await bind_claim(scene, name)
 
 
-async def mark_healthy(scene: Scene, jobs: list[str]) -> None:
-    """Remove finished jobs and say that the cluster is as asked; ``jobs`` are names of their pods."""
-    for pod in jobs:
+async def mark_healthy(scene: Scene) -> None:
+    """Remove finished jobs and say that the cluster is as asked."""
+    for pod in scene.jobs:
         await scene.store.delete(PODS, pod, scene.spec.namespace)
         await scene.store.delete(JOBS, pod.rsplit("-", 1)[0], scene.spec.namespace)
-    jobs.clear()
+    scene.jobs.clear()
     await scene.count()
     await scene.phase(phases.HEALTHY)
+
+
+async def refuse_upgrade(scene: Scene) -> None:
+    """Say that the major version stays what it is; the database goes on with it, and the old image heals."""
+    await scene.count()
+    reason = "the development cluster does not upgrade data to another major version: the old one goes on"
+    await scene.phase(phases.MAJOR_UPGRADE, reason)
 
 
 async def mark_unrecoverable(scene: Scene) -> None:

@@ -1,11 +1,12 @@
-"""Starts instances: a new pod or a restarted container, its server, its role, and the crash loop when it does not come up."""
+"""Starts instances: a new pod or a restarted container, its server and role, or the crash loop when it fails."""
 
 import structlog
 
 from postern_devcluster.operator.domain import phases
-from postern_devcluster.operator.domain.pods import ContainerState, restart_count
+from postern_devcluster.operator.domain.pods import ContainerState, pod_needs, restart_count
 from postern_devcluster.operator.postgres.errors import InstanceStartError
 from postern_devcluster.operator.scene import Scene
+from postern_devcluster.operator.steps.obstacles import show_obstacle
 
 _KEEPS_PHASE = frozenset({phases.RESTARTING_PRIMARY, phases.RESTARTING_IN_PLACE, phases.SWITCHOVER})
 
@@ -17,10 +18,15 @@ async def start_instance(scene: Scene, name: str, *, quietly: bool = False) -> b
     restarted = name in scene.pods
     if not restarted:
         await scene.make_pod(name)
-    await scene.show(name, ContainerState("waiting", reason="PodInitializing", restarts=_restarts(scene, name)))
+    obstacle = await scene.surroundings.obstacle(pod_needs(scene.pods[name], scene.spec))
+    if obstacle is None:
+        await scene.show(name, ContainerState("waiting", reason="PodInitializing", restarts=_restarts(scene, name)))
     await scene.count()
     if not quietly and scene.status.get("phase") not in _KEEPS_PHASE:
         await scene.phase(phases.WAITING, phases.WAITING_REASON)
+    if obstacle is not None:
+        await show_obstacle(scene, scene.pods[name], None, obstacle)
+        return False
     return await start_server(scene, name, restarted=restarted)
 
 
