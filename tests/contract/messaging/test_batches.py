@@ -1,14 +1,17 @@
 """What the batch consumer promises: all or nothing, in order."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 
+import pytest
 from tests.contract.messaging.conftest import Harness
 from tests.support.messages import generation_of, outgoing, received_event
 from tests.support.polling import eventually
 
 from postern_common.contracts.broker import AUDIT_LEDGER
 from postern_common.contracts.cloudevent import CloudEvent
+from postern_common.messaging import consumer as consumer_module
 
 QUEUE = AUDIT_LEDGER
 
@@ -131,3 +134,25 @@ async def test_a_drain_ends_the_batch_under_way(harness: Harness) -> None:
         release.set()
     await _settled(harness)
     assert handled == [1]
+
+
+async def test_what_arrives_after_a_failure_waits_for_what_failed(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer_module, "backoff", lambda: itertools.repeat(0.1))
+    failed = asyncio.Event()
+    handled: list[int] = []
+
+    async def handle(events: list[CloudEvent]) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise ZeroDivisionError
+        handled.extend(generation_of(event) for event in events)
+
+    harness.consume_batches(QUEUE, handle)
+    await harness.publish(outgoing(received_event(generation=1)))
+    await asyncio.wait_for(failed.wait(), 10)
+    await harness.publish(outgoing(received_event(generation=2)))
+    await eventually(lambda: len(handled) >= 2)
+    await _settled(harness)
+    assert handled == [1, 2]
