@@ -18,7 +18,7 @@ TEST_ARGUMENTS ?=
 quoted = '$(subst ','\'',$(value $(1)))'
 given = $(filter command,$(firstword $(origin $(1))))
 option = $(if $(call given,$(1)),$(2) $(call quoted,$(1)))
-TARGETS = $(call option,POSTERN_AMQP_URL,--amqp-url) $(call option,POSTERN_DATABASE_URL,--database-url) $(call option,KUBECONFIG,--kubeconfig) $(call option,POSTERN_ADDRESS_MODE,--address-mode)
+TARGETS = $(call option,POSTERN_AMQP_URL,--amqp-url) $(call option,POSTERN_DATABASE_URL,--database-url) $(call option,KUBECONFIG,--kubeconfig) $(call option,POSTERN_ADDRESS_MODE,--address-mode) $(call option,POSTERN_POSTGRES_VERSIONS,--postgres-versions)
 OWN_DATABASES = $(and $(call given,POSTERN_DATABASE_URL),$(call given,KUBECONFIG))
 SETUP = $(PYTHON) tools/setup.py $(if $(call given,POSTERN_AMQP_URL),--without-rabbitmq) $(if $(OWN_DATABASES),--without-postgresql)
 
@@ -39,6 +39,7 @@ help: ## what you can do here
 	@echo '  POSTERN_DATABASE_URL  an own PostgreSQL, as its administrator             (up, demo)'
 	@echo '  KUBECONFIG            an own cluster with CloudNativePG, no development one (up, demo)'
 	@echo '  POSTERN_ADDRESS_MODE  with an own cluster, how its databases are reached: service-dns (default), cluster-ip, load-balancer'
+	@echo '  POSTERN_POSTGRES_VERSIONS  with an own cluster, the majors it can run: 14,15,16,17,18 (default)'
 	@echo '  PYTHON                the Python 3.11 or newer to set up with             (setup)'
 
 demo: setup ## sets all up, creates a database through the API, shows its events and uses it

@@ -34,6 +34,7 @@ def test_an_address_is_shown_without_its_password(url: str) -> None:
         (Targets(database_url="postgresql://h"), "POSTERN_DATABASE_URL"),
         (Targets(kubeconfig="/no/such/file"), "KUBECONFIG"),
         (Targets(address_mode="carrier-pigeon"), "POSTERN_ADDRESS_MODE"),
+        (Targets(postgres_versions="newest"), "POSTERN_POSTGRES_VERSIONS"),
     ],
 )
 def test_a_target_that_cannot_work_is_refused_by_name(targets: Targets, variable: str) -> None:

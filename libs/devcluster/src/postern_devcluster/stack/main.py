@@ -20,7 +20,7 @@ from postern_devcluster.stack.launch import Launched, launch
 from postern_devcluster.stack.logs import show_logs
 from postern_devcluster.stack.shutdown import clean_data, shut_down
 from postern_devcluster.stack.status import show_status
-from postern_devcluster.stack.targets import ADDRESS_MODES, Targets, check_targets
+from postern_devcluster.stack.targets import ADDRESS_MODES, ALL_VERSIONS, Targets, check_targets
 
 INTERRUPTED = 130
 
@@ -35,6 +35,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         command.add_argument("--database-url", help="an own PostgreSQL, as its administrator")
         command.add_argument("--kubeconfig", help="an own cluster with CloudNativePG")
         command.add_argument("--address-mode", choices=ADDRESS_MODES, default=ADDRESS_MODES[0])
+        command.add_argument("--postgres-versions", default=ALL_VERSIONS, help="majors that an own cluster can run")
     commands.add_parser("down", help="stop everything; data stay")
     commands.add_parser("status", help="what runs and whether it is ready")
     logs = commands.add_parser("logs", help="the logs of all processes")
@@ -68,7 +69,15 @@ def run(given: argparse.Namespace, home: StackHome, console: Console) -> None:
 
 def up(given: argparse.Namespace, home: StackHome, console: Console) -> Launched:
     """Start what does not run and say where it is."""
-    targets = check_targets(Targets(given.amqp_url, given.database_url, given.kubeconfig, given.address_mode))
+    targets = check_targets(
+        Targets(
+            amqp_url=given.amqp_url,
+            database_url=given.database_url,
+            kubeconfig=given.kubeconfig,
+            address_mode=given.address_mode,
+            postgres_versions=given.postgres_versions,
+        )
+    )
     began = time.monotonic()
     console.print(f"Postern in {home.root}", soft_wrap=True)
     launched = launch(home, targets, console)

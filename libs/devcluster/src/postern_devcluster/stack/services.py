@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postern_devcluster.stack.home import SERVICES, StackHome
-from postern_devcluster.stack.targets import ALL_VERSIONS, Targets, role_url
+from postern_devcluster.stack.targets import Targets, role_url
 
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "SSL_CERT_FILE", "POSTERN_LOG_LEVEL")
 """What a process inherits of the caller's environment, beside ``OTEL_*``: nothing that could choose a target."""
@@ -77,7 +77,7 @@ def service_spec(
             "POSTERN_BOOTSTRAP_TOKEN": secrets.bootstrap_token,
             "POSTERN_PROVISIONER_URL": f"http://127.0.0.1:{ports['provisioner']}",
             "POSTERN_AUDIT_URL": f"http://127.0.0.1:{ports['audit']}",
-            "POSTERN_POSTGRES_VERSIONS": ALL_VERSIONS if own_cluster else ",".join(map(str, versions)),
+            "POSTERN_POSTGRES_VERSIONS": targets.postgres_versions if own_cluster else ",".join(map(str, versions)),
         }
     if service in {"provisioner", "watcher"}:
         environment["KUBECONFIG"] = addresses.kubeconfigs[service]

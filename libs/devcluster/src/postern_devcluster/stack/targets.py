@@ -3,13 +3,13 @@
 Separate and pure because the rule protects production: nothing here reads the environment (semantics 40).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from postern_devcluster.stack.errors import StackError
 
-ADDRESS_MODES = ("service-dns", "cluster-ip", "load-balancer")
+ADDRESS_MODES = ("service-dns", "cluster-ip", "load-balancer", "development")
 ALL_VERSIONS = "14,15,16,17,18"
 
 
@@ -21,7 +21,10 @@ class Targets:
     database_url: str | None = None
     kubeconfig: str | None = None
     address_mode: str = "service-dns"
-    """How clients reach databases of an own cluster; the development cluster has addresses of its own."""
+    """How clients reach databases of an own cluster; ``development`` is for one that the development cluster's operator
+    half serves."""
+    postgres_versions: str = ALL_VERSIONS
+    """Majors that an own cluster can run, separated by commas."""
 
     @property
     def needs_postgres_programs(self) -> bool:
@@ -39,12 +42,14 @@ def check_targets(targets: Targets) -> Targets:
             raise _bad("POSTERN_DATABASE_URL", "must look like postgresql://administrator:password@host:5432/database")
     if targets.address_mode not in ADDRESS_MODES:
         raise _bad("POSTERN_ADDRESS_MODE", f"must be one of {', '.join(ADDRESS_MODES)}")
+    if not all(version.strip().isdigit() for version in targets.postgres_versions.split(",")):
+        raise _bad("POSTERN_POSTGRES_VERSIONS", "must be majors separated by commas: 16,17,18")
     if targets.kubeconfig is None:
         return targets
     path = Path(targets.kubeconfig).expanduser().absolute()
     if not path.is_file():
         raise _bad("KUBECONFIG", f"names no file: {path}")
-    return Targets(targets.amqp_url, targets.database_url, str(path), targets.address_mode)
+    return replace(targets, kubeconfig=str(path))
 
 
 def role_url(administrator_url: str, service: str, password: str) -> str:

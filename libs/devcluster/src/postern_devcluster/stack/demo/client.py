@@ -14,6 +14,7 @@ import httpx
 from postern_devcluster.stack.errors import StackError
 
 WAIT_SECONDS = 20
+PAGE = 200
 _TIMEOUT = httpx.Timeout(10, read=WAIT_SECONDS + 10)
 _STREAM_TIMEOUT = httpx.Timeout(10, read=40)
 """The stream sends a ping every 15 s."""
@@ -73,12 +74,24 @@ class ApiClient:
             next_step="see the gateway's log: make logs",
         )
 
-    async def events(self, project: str, *, database: str) -> AsyncIterator[dict[str, Any]]:
-        """Yield the database's events from the oldest, then as they happen; ends when the server closes the stream."""
+    async def history(self, project: str, *, database: str) -> tuple[list[dict[str, Any]], str]:
+        """Return the database's events so far, oldest first, and the position to follow the stream from."""
+        found: list[dict[str, Any]] = []
+        after = "0"
+        while True:
+            query = f"database={database}&after={after}&limit={PAGE}"
+            page = (await self.call("GET", f"/v1/projects/{project}/events?{query}")).body
+            found += page["items"]
+            after = page["next_cursor"] or after
+            if len(page["items"]) < PAGE:
+                return found, after
+
+    async def events(self, project: str, *, database: str, after: str) -> AsyncIterator[dict[str, Any]]:
+        """Yield the database's events behind ``after`` as they happen; ends when the server closes the stream."""
         async with self._client.stream(
             "GET",
             f"/v1/projects/{project}/events",
-            params={"after": "0", "database": database},
+            params={"after": after, "database": database},
             headers={"Accept": "text/event-stream"},
             timeout=_STREAM_TIMEOUT,
         ) as response:

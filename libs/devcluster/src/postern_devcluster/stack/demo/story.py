@@ -25,6 +25,7 @@ REQUEST = {"name": DATABASE, "plan": "standard-1", "instances": 2}
 DATABASES = f"/v1/projects/{PROJECT}/databases"
 READY_SECONDS = 300.0
 """A cold cluster may have to fetch images first; the API's own deadline for a create is 15 min."""
+SHOWN_OF_HISTORY = 15
 _LAST_EVENTS_SECONDS = 5.0
 
 
@@ -93,16 +94,33 @@ async def _watch_until_ready(api: ApiClient, console: Console) -> None:
 
 
 async def _print_events(api: ApiClient, console: Console, ready: asyncio.Event) -> None:
-    began: datetime | None = None
-    async for event in api.events(PROJECT, database=DATABASE):
+    """Print the newest of what happened so far, then everything that happens; ``ready`` follows the state."""
+    history, position = await api.history(PROJECT, database=DATABASE)
+    began = moment(history[0]) if history else None
+    if len(history) > SHOWN_OF_HISTORY:
+        console.print(Text(f"  ({len(history) - SHOWN_OF_HISTORY} earlier ones are left out here)", style="dim"))
+    for event in history[-SHOWN_OF_HISTORY:]:
+        _print_event(console, event, began or moment(event))
+    for event in history:
+        _follow_state(event, ready)
+    async for event in api.events(PROJECT, database=DATABASE, after=position):
         began = began or moment(event)
-        state = state_after(event)
-        style = "bold green" if state == "ready" else "yellow" if state is not None else "dim"
-        console.print(Text(describe(event, began), style=style), soft_wrap=True)
-        if state == "ready":
-            ready.set()
-        elif state is not None:
-            ready.clear()
+        _print_event(console, event, began)
+        _follow_state(event, ready)
+
+
+def _print_event(console: Console, event: dict[str, Any], began: datetime) -> None:
+    state = state_after(event)
+    style = "bold green" if state == "ready" else "yellow" if state is not None else "dim"
+    console.print(Text(describe(event, began), style=style), soft_wrap=True)
+
+
+def _follow_state(event: dict[str, Any], ready: asyncio.Event) -> None:
+    state = state_after(event)
+    if state == "ready":
+        ready.set()
+    elif state is not None:
+        ready.clear()
 
 
 async def _until_ready(api: ApiClient, printing: "asyncio.Future[None]") -> None:
