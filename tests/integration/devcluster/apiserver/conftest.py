@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -38,7 +39,7 @@ class Client:
     async def ask(
         self, method: str, path: str, body: Any = None, *, content_type: str = "application/json", **query: str
     ) -> Answer:
-        data = None if body is None else json.dumps(body)
+        data = None if body is None else io.BytesIO(json.dumps(body).encode())
         headers = {"Content-Type": content_type}
         async with self.session.request(method, path, data=data, headers=headers, params=query) as response:
             raw = await response.read()

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from tests.integration.devcluster.apiserver.conftest import APPLY, CNPG, MERGE, Client, client_of
 
-from postern_devcluster.apiserver import ApiServer, running_api_server
+from postern_devcluster.apiserver import ApiServer, rights, running_api_server
 
 CLUSTERS = f"{CNPG}/namespaces/acme/clusters"
 SPEC = {"instances": 2, "storage": {"size": "1Gi"}}
@@ -67,6 +67,24 @@ async def test_the_two_accounts_have_their_rights_and_no_more(server: ApiServer,
         review = {"spec": {"resourceAttributes": {"verb": "list", "resource": "secrets"}}}
         answer = await writer.ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
         assert (answer.code, answer.body["status"]["allowed"]) == (201, False)
+
+
+async def test_an_apply_that_would_create_needs_the_right_to_create(
+    server: ApiServer, admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert server.kubeconfigs is not None
+    only_patch = {"provisioner": (rights.Rule("postgresql.cnpg.io", ("clusters",), ("patch",)),)}
+    monkeypatch.setattr(rights, "RULES", only_patch)
+    async with client_of(server.kubeconfigs.provisioner) as writer:
+        refused = await apply(writer, "orders")
+        assert (refused.code, "cannot create resource" in refused.body["message"]) == (403, True)
+        await apply(admin, "orders")
+        assert (await apply(writer, "orders")).code == 200
+
+
+async def test_an_oversized_body_is_refused_in_the_protocols_form(admin: Client) -> None:
+    answer = await admin.ask("POST", CLUSTERS, {"metadata": {"name": "x", "annotations": {"a": "x" * 4_000_000}}})
+    assert (answer.code, answer.body["reason"]) == (413, "RequestEntityTooLarge")
 
 
 async def test_warnings_name_dropped_fields(admin: Client) -> None:

@@ -1,6 +1,7 @@
 """Bodies in protobuf, as kubectl's ``create`` sends them."""
 
 import pytest
+
 from postern_devcluster.apiserver.protobuf import decode
 from postern_devcluster.apiserver.status import ApiError
 

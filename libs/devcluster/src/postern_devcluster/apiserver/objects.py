@@ -15,6 +15,7 @@ _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _LABEL_1035 = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 _LABEL_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
 _QUALIFIED = re.compile(r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$")
+_LARGEST_ANNOTATIONS = 256 * 1024
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -78,6 +79,10 @@ def metadata_causes(metadata: Object, kind: Kind) -> list[Object]:
                 "characters, '-', '_' or '.', of at most 63 characters"
             )
             causes.append(cause("FieldValueInvalid", text, "metadata.labels"))
+    size = sum(len(name) + len(str(value)) for name, value in (metadata.get("annotations") or {}).items())
+    if size > _LARGEST_ANNOTATIONS:
+        text = f"Too long: may not be more than {_LARGEST_ANNOTATIONS} bytes"
+        causes.append(cause("FieldValueTooLong", text, "metadata.annotations"))
     return causes
 
 

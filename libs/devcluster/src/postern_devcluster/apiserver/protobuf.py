@@ -1,7 +1,7 @@
 """Kubernetes' protobuf bodies, as kubectl's ``create`` and ``auth can-i`` send them: decoded into JSON objects.
 
-Only messages that those commands send, and only their common fields. Separate because nobody else speaks this
-format: answers are always JSON, which the same clients take. Field numbers are those of Kubernetes' published ``generated.proto``.
+Only messages that those commands send, and only their common fields. Separate because nobody else speaks this format:
+answers are always JSON, which the same clients take. Field numbers are those of Kubernetes' ``generated.proto``.
 """
 
 import base64

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 from aiohttp import web
 
 from postern_devcluster.apiserver import discovery, protobuf, reads, requests, status
@@ -22,6 +23,8 @@ from postern_devcluster.apiserver.writes import APPLY, PATCH_TYPES, ObjectWriter
 _BODY_TYPES = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)
 _PUBLIC = ("/livez", "/readyz", "/healthz", "/version")
 _CREATE_RETRIES = 3
+_LARGEST_BODY = 3 * 1024 * 1024
+_log = structlog.get_logger()
 _encode = msgspec.json.encode
 
 
@@ -60,6 +63,15 @@ class Api:
         except ApiError as error:
             headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else None
             return _json(_encode(error.status()), code=error.code, headers=headers)
+        except web.HTTPRequestEntityTooLarge:
+            too_large = ApiError(413, "RequestEntityTooLarge", f"limit is {_LARGEST_BODY} bytes")
+            return _json(_encode(too_large.status()), code=413)
+        except ConnectionError:
+            raise  # the client left
+        except Exception as fault:  # noqa: BLE001 (the boundary: an answer in the protocol's form instead of a page)
+            _log.exception("request_failed", method=request.method, path=request.path)
+            internal = ApiError(500, "InternalError", f"Internal error occurred: {type(fault).__name__}")
+            return _json(_encode(internal.status()), code=500)
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         path = request.path
@@ -75,11 +87,20 @@ class Api:
         if not verb or (target.kind is ACCESS_REVIEWS and verb != "create"):
             raise status.method_not_allowed()
         self._authorise(user, verb, target)
+        if verb == "patch" and self._would_create(request, target):
+            self._authorise(user, "create", target)
         if target.kind is ACCESS_REVIEWS:
             return await self._review(request, user)
         if target.subresource == "log":
             return await PodLogs(self.store, self.watches, self.state_dir).answer(target, request)
         return await self._verbs[verb](request, target)
+
+    def _would_create(self, request: web.Request, target: Target) -> bool:
+        """An apply of an object that is not there needs the right to create it, too."""
+        is_apply = _content_type(request).startswith(APPLY)
+        return (
+            is_apply and not target.subresource and self.store.get(target.kind, (target.namespace, target.name)) is None
+        )
 
     def _authorise(self, user: str, verb: str, target: Target) -> None:
         kind = target.kind
@@ -212,6 +233,6 @@ async def _delete_body(request: web.Request) -> Any:
 
 def build_app(api: Api) -> web.Application:
     """The web application: one route, since addresses are parsed by ``requests``."""
-    app = web.Application(client_max_size=4 * 1024 * 1024)
+    app = web.Application(client_max_size=_LARGEST_BODY)
     app.router.add_route("*", "/{tail:.*}", api.handle)
     return app

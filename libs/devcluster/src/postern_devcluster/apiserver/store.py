@@ -14,7 +14,8 @@ from postern_devcluster.apiserver.journal import EventType, Journal
 from postern_devcluster.apiserver.kinds import BY_NAME, KINDS, Kind
 from postern_devcluster.apiserver.status import Object
 
-_COMPACT_AFTER_LINES = 50_000
+_COMPACT_AFTER_LINES = 20_000
+_COMPACT_AT_START_AFTER_LINES = 2_000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -42,6 +43,8 @@ class ObjectStore:
             self.version = record.version
             if record.resource in BY_NAME:
                 self._take(BY_NAME[record.resource], record.type, self._stored(record.object, record.version))
+        if self._journal.lines >= _COMPACT_AT_START_AFTER_LINES:
+            self._rewrite()
 
     def get(self, kind: Kind, key: Key) -> Stored | None:
         """The newest version of an object."""
