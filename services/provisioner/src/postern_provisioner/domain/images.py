@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 DEFAULT_REPOSITORY = "ghcr.io/cloudnative-pg/postgresql"
-_MAJOR = re.compile(r"^(\d+)")
+_MAJOR = re.compile(r"([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
