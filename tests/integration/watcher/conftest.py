@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.support.polling import eventually
 
 from postern_common.contracts.identifiers import cluster_name, new_id
 from postern_common.contracts.kubernetes import (
@@ -25,8 +26,8 @@ from postern_common.contracts.kubernetes import (
     LABEL_PROJECT,
     LABEL_PROJECT_ID,
 )
+from postern_common.errors import DependencyDownError
 from postern_common.kube.client import KubeClient
-from postern_common.kube.errors import ConflictError
 from postern_common.kube.paths import CLUSTERS, NAMESPACES, PERSISTENT_VOLUME_CLAIMS
 from postern_common.kube.watch import WatchTiming
 from postern_common.persistence import LeaseStore, Outbox, UnitOfWorkFactory, Wakeup, create_engine, read_installation
@@ -34,7 +35,6 @@ from postern_devcluster.apiserver.server import ApiServer, running_api_server
 from postern_watcher.observers.session import WatchSessions
 from postern_watcher.services.leadership import LeadershipService
 from postern_watcher.storage.rows import LEASE
-from tests.support.polling import eventually
 
 NAMESPACE = "postern-acme"
 FAST = WatchTiming(backoff_first=0.02, backoff_limit=0.2)
@@ -44,14 +44,15 @@ FAST = WatchTiming(backoff_first=0.02, backoff_limit=0.2)
 class WatcherProcess:
     """What the composition root joins, without broker and HTTP: leadership, watches, transitions."""
 
-    def __init__(self, engine: AsyncEngine, client: KubeClient, *, owner: str | None = None, ttl: float = 15.0) -> None:
+    def __init__(self, engine: AsyncEngine, client: KubeClient, *, timing: WatchTiming = FAST) -> None:
         units = UnitOfWorkFactory(engine, Outbox("watcher", Wakeup()))
-        self.sessions = WatchSessions(
-            client=client, engine=engine, units=units, fenced=lambda: self.leadership.doubt(), timing=FAST
-        )
-        lease = LeaseStore(engine, "watcher", LEASE, owner=owner or uuid.uuid4().hex, ttl=ttl)
+        self.sessions = WatchSessions(client=client, engine=engine, units=units, fenced=self._fenced, timing=timing)
+        lease = LeaseStore(engine, "watcher", LEASE, owner=uuid.uuid4().hex)
         self.leadership = LeadershipService(lease, self.sessions.run)
         self._task: asyncio.Task[None] | None = None
+
+    def _fenced(self) -> None:
+        self.leadership.doubt()
 
     async def start(self) -> "WatcherProcess":
         """Begin, and wait until everything was listed once."""
@@ -68,7 +69,7 @@ class WatcherProcess:
             return False
         try:
             await self.sessions.check()
-        except Exception:
+        except DependencyDownError:
             return False
         return True
 
@@ -182,6 +183,16 @@ class Database:
             content_type="application/merge-patch+json",
         )
 
+    async def edit(self, patch: dict[str, Any], *, manager: str) -> None:
+        """A merge patch by somebody."""
+        await self._client.request(
+            "PATCH",
+            CLUSTERS.object(self.name, NAMESPACE),
+            query={"fieldManager": manager},
+            body=patch,
+            content_type="application/merge-patch+json",
+        )
+
     async def make_ready(self) -> None:
         """From created to healthy."""
         await self.status("Setting up primary", 0)
@@ -226,10 +237,7 @@ async def admin(api_server: ApiServer) -> AsyncIterator[KubeClient]:
     """An administrator's client, with the project's namespace made."""
     client = await KubeClient.connect(str(api_server.kubeconfig))
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-    try:
-        await client.request("POST", NAMESPACES.collection(), body=body)
-    except ConflictError:
-        pass
+    await client.request("POST", NAMESPACES.collection(), body=body)
     yield client
     await client.close()
 

@@ -78,6 +78,10 @@ class WatchSessions:
         """What is being watched: nothing between two sessions."""
         return tuple(self._watches)
 
+    def watch(self, collection: str) -> ListWatch[Any]:
+        """The running watch of a collection. Raises ``KeyError`` between two sessions."""
+        return self._watches[collection]
+
     async def check(self) -> None:
         """Readiness: raises ``DependencyDownError`` in words when what must be watched cannot be."""
         for collection, watch in self._watches.items():

@@ -319,9 +319,12 @@ def decode_warning(raw: msgspec.Raw | bytes) -> Warned:
 
 
 def _editor(entries: list[_Managed] | tuple[()]) -> str | None:
-    """Manager of the newest write to anything but the status; of writes in one second ours counts as the newest."""
+    """Manager of the newest write to anything but the status; of writes in one second the other's counts.
+
+    A drift too many costs a comparison, one too few stays until the next resync.
+    """
     writes = [entry for entry in entries if not entry.subresource]
-    newest = max(writes, key=lambda entry: (entry.time, entry.manager == FIELD_MANAGER), default=None)
+    newest = max(writes, key=lambda entry: (entry.time, entry.manager != FIELD_MANAGER), default=None)
     return newest.manager if newest is not None else None
 
 
