@@ -87,6 +87,7 @@ async def test_a_database_that_comes_back_goes_on_from_its_tombstone(
 
 
 async def test_a_compaction_makes_one_new_list_and_no_event(
+    *,
     engine: AsyncEngine,
     watcher_client: KubeClient,
     outbox: Outboxes,
