@@ -109,6 +109,13 @@ async def test_describe_label_annotate_and_patch(kubectl: Kubectl) -> None:
     assert "5432/TCP,5433/TCP" in await kubectl("get -n acme svc")
 
 
+async def test_scale_sets_the_instances(kubectl: Kubectl) -> None:
+    assert "scaled" in await kubectl("scale -n acme cluster pg1 --replicas=3")
+    assert "scaled" in await kubectl("scale -n acme cluster pg1 --current-replicas=3 --replicas=1")
+    assert await kubectl("get -n acme cluster pg1 -o jsonpath={.spec.instances}") == "1"
+    assert "greater than or equal to 1" in await kubectl("scale -n acme cluster pg1 --replicas=0", fails=True)
+
+
 async def test_wait_sees_a_condition_and_a_deletion(kubectl: Kubectl) -> None:
     condition = '{"status":{"conditions":[{"type":"Ready","status":"True"}]}}'
     waiting = kubectl("wait -n acme --for=condition=Ready cluster/pg1 --timeout=15s")

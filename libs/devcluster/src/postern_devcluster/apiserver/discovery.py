@@ -113,6 +113,10 @@ def _entries(kind: Kind) -> list[dict[str, Any]]:
     if kind.status:
         name = f"{kind.plural}/status"
         entries.append({"name": name, "singularName": "", **base, "verbs": ["get", "patch", "update"]})
+    if kind.scale:
+        scale = {"group": "autoscaling", "version": "v1", "kind": "Scale", "namespaced": kind.namespaced}
+        verbs = ["get", "patch", "update"]
+        entries.append({"name": f"{kind.plural}/scale", "singularName": "", **scale, "verbs": verbs})
     if kind.plural == "pods":
         entries.append({"name": "pods/log", "singularName": "", **base, "verbs": ["get"]})
     return entries

@@ -25,6 +25,8 @@ class Kind:
     """metadata.generation counts changes outside metadata and status."""
     custom: bool = False
     """Defined by a CRD: list items carry their kind, an update must carry its resourceVersion."""
+    scale: str = ""
+    """The member of spec that the /scale subresource sets; empty where there is none."""
     returns_deleted: bool = False
     """DELETE answers with the object instead of a Status."""
     categories: tuple[str, ...] = ()
@@ -50,8 +52,10 @@ class Kind:
         return f"{self.kind}.{self.group}" if self.group else self.kind
 
 
-def _cnpg(plural: str, kind: str, *, namespaced: bool = True, status: bool = True) -> Kind:
-    return Kind(CNPG, "v1", plural, kind, namespaced=namespaced, status=status, generation=True, custom=True)
+def _cnpg(plural: str, kind: str, *, namespaced: bool = True, status: bool = True, scale: str = "") -> Kind:
+    return Kind(
+        CNPG, "v1", plural, kind, namespaced=namespaced, status=status, generation=True, custom=True, scale=scale
+    )
 
 
 NAMESPACES = Kind("", "v1", "namespaces", "Namespace", ("ns",), namespaced=False, status=True, returns_deleted=True)
@@ -73,7 +77,7 @@ CRDS = Kind(
     status=True,
     generation=True,
 )
-CLUSTERS = _cnpg("clusters", "Cluster")
+CLUSTERS = _cnpg("clusters", "Cluster", scale="instances")
 ACCESS_REVIEWS = Kind(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
 )
@@ -99,7 +103,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("apps", "v1", "deployments", "Deployment", ("deploy",), status=True, generation=True, categories=("all",)),
     CRDS,
     CLUSTERS,
-    _cnpg("poolers", "Pooler"),
+    _cnpg("poolers", "Pooler", scale="instances"),
     _cnpg("backups", "Backup"),
     _cnpg("scheduledbackups", "ScheduledBackup"),
     _cnpg("databases", "Database"),

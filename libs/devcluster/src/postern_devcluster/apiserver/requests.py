@@ -47,6 +47,8 @@ def has_subresource(kind: Kind, subresource: str) -> bool:
     """Whether a kind serves this subresource."""
     if subresource == "status":
         return kind.status
+    if subresource == "scale":
+        return bool(kind.scale)
     return (subresource, kind.plural) in (("log", "pods"), ("finalize", "namespaces")) and not kind.group
 
 

@@ -9,16 +9,17 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from postern_devcluster.apiserver import discovery, protobuf, reads, requests, status
+from postern_devcluster.apiserver import discovery, protobuf, reads, requests, scale, status
 from postern_devcluster.apiserver.deletion import ObjectDeleter, parse_delete_options
 from postern_devcluster.apiserver.kinds import ACCESS_REVIEWS
 from postern_devcluster.apiserver.logs import PodLogs
+from postern_devcluster.apiserver.patches import merge_patch
 from postern_devcluster.apiserver.rendering import Renderer
 from postern_devcluster.apiserver.rights import Rights
 from postern_devcluster.apiserver.status import ApiError, Object
 from postern_devcluster.apiserver.store import ObjectStore
 from postern_devcluster.apiserver.watching import OpenWatches, watch
-from postern_devcluster.apiserver.writes import APPLY, PATCH_TYPES, ObjectWriter, Outcome, Target, WriteOptions
+from postern_devcluster.apiserver.writes import APPLY, MERGE, PATCH_TYPES, ObjectWriter, Outcome, Target, WriteOptions
 
 _BODY_TYPES = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)
 _PUBLIC = ("/livez", "/readyz", "/healthz", "/version")
@@ -93,6 +94,8 @@ class Api:
             return await self._review(request, user)
         if target.subresource == "log":
             return await PodLogs(self.store, self.watches, self.state_dir).answer(target, request)
+        if target.subresource == "scale":
+            return await self._scale(request, target, verb)
         return await self._verbs[verb](request, target)
 
     def _would_create(self, request: web.Request, target: Target) -> bool:
@@ -167,6 +170,22 @@ class Api:
         body = requests.parse_body(await request.read(), content_type, PATCH_TYPES)
         options = _options(request, apply=content_type == APPLY)
         return _answer(self.writer.patch(target, content_type, body, options), options)
+
+    async def _scale(self, request: web.Request, target: Target, verb: str) -> web.StreamResponse:
+        stored = self.store.get(target.kind, (target.namespace, target.name))
+        if stored is None:
+            raise status.not_found(target.kind, target.name)
+        current = scale.to_scale(target.kind, stored.object)
+        if verb == "get":
+            return _json(_encode(current))
+        if verb not in ("update", "patch"):
+            raise status.method_not_allowed()
+        given = requests.parse_body(await request.read(), _content_type(request), (*_BODY_TYPES, MERGE))
+        wanted = merge_patch({"spec": current["spec"]}, given) if verb == "patch" else given
+        options = _options(request)
+        whole = Target(target.kind, target.namespace, target.name)
+        outcome = self.writer.patch(whole, MERGE, scale.change_of(target.kind, wanted), options)
+        return _json(_encode(scale.to_scale(target.kind, outcome.object)))
 
     async def _delete(self, request: web.Request, target: Target) -> web.StreamResponse:
         options = parse_delete_options(await _delete_body(request), request.query)
