@@ -1,6 +1,8 @@
 """What happens to connections and topology on a real broker when it, the network or an operator does something."""
 
 import asyncio
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlsplit, urlunsplit
 
@@ -260,3 +262,26 @@ async def test_a_message_of_somebody_else_is_parked_like_any_poison(
     made = Consumer(connection=broker, queue=GATEWAY_PROJECTION, handler=handler, dead_letters=dead_letters)
     owner.spawn(made.run(), name="consumer")
     await eventually(lambda: [letter.id for letter in dead_letters.recorded] == ["theirs"])
+
+
+@pytest.mark.timeout(90)
+async def test_the_command_deploys_then_checks_and_tells_what_is_missing(vhost_url: str, admin_url: str) -> None:
+    async def run(command: str) -> tuple[int | None, bytes]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            "from postern_common.messaging.topology_cli import main; main()",
+            command,
+            env={"POSTERN_AMQP_URL": vhost_url, "POSTERN_DATABASE_URL": admin_url},
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        output, errors = await asyncio.wait_for(process.communicate(), 25)
+        return process.returncode, output + errors
+
+    status, words = await run("check")
+    assert status == 1
+    assert b"postern-topology deploy" in words
+    assert (await run("deploy"))[0] == 0
+    assert (await run("check"))[0] == 0
+    assert (await run("nonsense"))[0] == 2

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from tests.support.polling import eventually
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
 PROGRAM = """
 import asyncio, os, sys
