@@ -11,7 +11,9 @@ from postern_provisioner.manifests.database import build_database, build_project
 
 def policy(cidrs: tuple[str, ...] | None) -> dict[str, Any]:
     wanted = target(desired=desired(allowed_cidrs=cidrs))
-    return build_database(wanted, OPTIONS, running_image=None, with_pod_monitor=False).network_policy["spec"]
+    built = build_database(wanted, OPTIONS, running_image=None, with_pod_monitor=False)
+    spec: dict[str, Any] = built.network_policy["spec"]
+    return spec
 
 
 def client_rules(spec: dict[str, Any]) -> list[dict[str, Any]]:
