@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -19,7 +20,7 @@ from postern_devcluster.stack.home import PROCESSES, StackHome
 from postern_devcluster.stack.launch import Launched, launch
 from postern_devcluster.stack.logs import show_logs
 from postern_devcluster.stack.shutdown import clean_data, shut_down
-from postern_devcluster.stack.status import show_status
+from postern_devcluster.stack.status import server_port, show_status
 from postern_devcluster.stack.targets import ADDRESS_MODES, ALL_VERSIONS, Targets, check_targets
 
 INTERRUPTED = 130
@@ -61,6 +62,7 @@ def run(given: argparse.Namespace, home: StackHome, console: Console) -> None:
         case "logs":
             show_logs(home, console, given.names, lines=given.lines, follow=given.follow)
         case "clean-data":
+            elsewhere = uses_own_servers(home)
             removed = clean_data(home, console)
             console.print(
                 f"Removed {', '.join(removed)}." if removed else "There was nothing to remove.", soft_wrap=True
@@ -84,6 +86,17 @@ def up(given: argparse.Namespace, home: StackHome, console: Console) -> Launched
     console.print(f"\nReady after {time.monotonic() - began:.1f} s: {launched.url}", soft_wrap=True)
     console.print(f"Addresses and the administrator's token: {home.env_file}", soft_wrap=True)
     return launched
+
+
+def uses_own_servers(home: StackHome) -> bool:
+    """Whether the last start used a cluster or a server that is not the stack's."""
+    if not home.env_file.exists():
+        return False
+    env = home.read_env()
+    own_port = {f":{port}/" for port in (server_port(home, name) for name in ("postgres", "rabbitmq")) if port}
+    addresses = (env.get("POSTERN_DATABASE_URL", ""), env.get("POSTERN_AMQP_URL", ""))
+    servers = all(any(port in address for port in own_port) for address in addresses)
+    return not (servers and Path(env.get("KUBECONFIG", "")).is_relative_to(home.root))
 
 
 def main() -> None:

@@ -19,6 +19,9 @@ from postern_devcluster.stack.services import ProcessSpec
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 """A service drains for 10 s and closes for 3 s at most."""
+STUCK_SECONDS = 20.0
+"""A process that says the same fault for so long waits for a person, not for time."""
+NOT_LISTENING = frozenset({"it does not listen yet", "its API server does not listen yet"})
 _POLL = 0.1
 
 
@@ -53,18 +56,23 @@ def wait_ready(
 
     Raises ``process_ended`` with the end of the log, or ``not_ready`` with the last thing that was missing.
     """
-    end = time.monotonic() + seconds
+    began = same_since = time.monotonic()
+    last = None
     while (missing := look()) is not None:
+        now = time.monotonic()
+        if missing != last:
+            last, same_since = missing, now
         if process.pid is None:
             raise StackError(
                 "process_ended",
                 f"{process.name} ended by itself; the end of {process.log_file}:\n{log_end(process.log_file)}",
                 next_step=f"read {process.log_file}, then: make up",
             )
-        if time.monotonic() > end:
+        stuck = missing not in NOT_LISTENING and now - same_since > STUCK_SECONDS
+        if stuck or now - began > seconds:
             raise StackError(
                 "not_ready",
-                f"{process.name} is not ready after {seconds:.0f} s: {missing}",
+                f"{process.name} is not ready after {now - began:.0f} s: {missing}",
                 next_step=f"mend what it says, then: make up (it goes on trying; its log is {process.log_file})",
             )
         note(missing)

@@ -12,7 +12,7 @@ from pathlib import Path
 from postern_devcluster.stack.home import SERVICES, StackHome
 from postern_devcluster.stack.targets import Targets, role_url
 
-PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "SSL_CERT_FILE", "POSTERN_LOG_LEVEL")
+PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "SSL_CERT_FILE", "POSTERN_LOG_LEVEL", "POSTERN_NAMESPACE_PREFIX")
 """What a process inherits of the caller's environment, beside ``OTEL_*``: nothing that could choose a target."""
 
 

@@ -45,7 +45,7 @@ def _look_at(home: StackHome, name: str) -> ProcessStatus | None:
     if pid is None:
         died = process.pid_file.exists()
         return ProcessStatus(name, None, "", None, died=died) if died or name in SERVICES else None
-    port = _port(home, name)
+    port = server_port(home, name)
     return ProcessStatus(
         name,
         pid,
@@ -56,11 +56,13 @@ def _look_at(home: StackHome, name: str) -> ProcessStatus | None:
     )
 
 
-def _port(home: StackHome, name: str) -> int | None:
+def server_port(home: StackHome, name: str) -> int | None:
+    """Return the port of a process of this stack at its last start, None when it never ran."""
     from_file = {"postgres": home.root / "postgres.json", "rabbitmq": home.root / "rabbitmq" / "node.json"}
     if name not in from_file:
         return home.ports().get(name)
-    return int(json.loads(from_file[name].read_text())["port"])
+    path = from_file[name]
+    return int(json.loads(path.read_text())["port"]) if path.exists() else None
 
 
 def _missing(home: StackHome, name: str, port: int | None) -> str | None:

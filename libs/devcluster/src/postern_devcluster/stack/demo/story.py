@@ -27,6 +27,12 @@ READY_SECONDS = 300.0
 """A cold cluster may have to fetch images first; the API's own deadline for a create is 15 min."""
 SHOWN_OF_HISTORY = 15
 _LAST_EVENTS_SECONDS = 5.0
+_FAILED = "see the logs of provisioner and cluster: make logs"
+_GONE = "wait until it is gone, then: make demo"
+_DELETE = (
+    f"""delete it (PATCH {DATABASES}/{DATABASE} {{"deletion_protection": false}}, then DELETE it), then: make demo"""
+)
+_CONFLICT = "use other namespaces than the other Postern: POSTERN_NAMESPACE_PREFIX=mine- make demo …"
 
 
 async def tell(launched: Launched, home: StackHome, console: Console) -> None:
@@ -61,7 +67,7 @@ async def _ensure_database(api: ApiClient, console: Console) -> None:
         raise StackError(
             "database_not_usable",
             f"a database {DATABASE} cannot be used: {found.get('state_message') or state or answer.body.get('detail')}",
-            next_step="wait until it is gone, or start anew: make clean-data demo",
+            next_step=_GONE if state == "deleting" else _DELETE,
         )
     _say(console, f"GET  {DATABASES}/{DATABASE}", f"database {DATABASE} is there already, {state}")
     if state in {"hibernated", "hibernating"}:
@@ -137,7 +143,7 @@ async def _until_ready(api: ApiClient, printing: "asyncio.Future[None]") -> None
             raise StackError(
                 "create_failed",
                 f"the database could not be made: {error.get('code')}: {error.get('detail')}",
-                next_step="see the logs of provisioner and cluster: make logs",
+                next_step=_CONFLICT if error.get("code") == "name_conflict" else _FAILED,
             )
         else:
             await asyncio.sleep(0.2)
