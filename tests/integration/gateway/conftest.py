@@ -58,6 +58,17 @@ class Internal:
         return httpx.AsyncClient(transport=httpx.MockTransport(self.handle), base_url="http://internal")
 
 
+class Chunks(httpx.AsyncByteStream):
+    """An answer that comes in pieces and ends."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self._chunks = chunks
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks:
+            yield chunk
+
+
 def answer_well(request: httpx.Request) -> httpx.Response:
     path = request.url.path
     if path.endswith("/credentials"):
@@ -65,7 +76,7 @@ def answer_well(request: httpx.Request) -> httpx.Response:
     if path.endswith("/connection"):
         return httpx.Response(200, json=CONNECTION)
     if path.endswith("/stream"):
-        return httpx.Response(200, content=b"id: 1\nevent: x\ndata: {}\n\n: ping\n\n")
+        return httpx.Response(200, stream=Chunks(b"id: 1\nevent: x\n", b"data: {}\n\n", b": ping\n\n"))
     return httpx.Response(200, json={"items": [], "next_cursor": None})
 
 

@@ -106,7 +106,11 @@ async def test_a_key_is_shown_once_and_stored_as_a_hash(gateway: Gateway) -> Non
     for _, event in await gateway.outbox():
         assert tail not in bytes(event.data).decode()
     me = await gateway.client.get("/v1/me", headers={"Authorization": f"Bearer {secret}"})
-    assert (me.json()["role"], me.json()["project"], me.json()["permissions"]) == ("editor", "acme", ["credentials:read"])
+    assert (me.json()["role"], me.json()["project"], me.json()["permissions"]) == (
+        "editor",
+        "acme",
+        ["credentials:read"],
+    )
 
 
 async def test_a_revoked_or_expired_key_is_refused_at_once(gateway: Gateway) -> None:
@@ -119,10 +123,10 @@ async def test_a_revoked_or_expired_key_is_refused_at_once(gateway: Gateway) -> 
 
     token = await gateway.key("viewer")
     async with gateway.engine.begin() as connection:
-        await connection.execute(text("UPDATE gateway.api_keys SET expires_at = clock_timestamp() - interval '1 second'"))
-    problem(
-        await gateway.client.get("/v1/me", headers={"Authorization": f"Bearer {token}"}), 401, "unauthenticated"
-    )
+        await connection.execute(
+            text("UPDATE gateway.api_keys SET expires_at = clock_timestamp() - interval '1 second'")
+        )
+    problem(await gateway.client.get("/v1/me", headers={"Authorization": f"Bearer {token}"}), 401, "unauthenticated")
     past = {"name": "ci", "role": "viewer", "expires_at": "2020-01-01T00:00:00Z"}
     response = await gateway.client.post("/v1/projects/acme/api-keys", json=past)
     assert problem(response, 422, "validation_failed")["errors"][0]["pointer"] == "/expires_at"

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.test_refusals import DATABASES, GOOD, problem
+from tests.support.polling import eventually
 
 KEY = {"Idempotency-Key": "create-orders-1"}
 
@@ -25,9 +26,11 @@ async def test_the_same_request_gets_the_same_answer_and_makes_one_database(gate
 
 async def test_the_answer_is_kept_for_a_request_that_waited(gateway: Gateway) -> None:
     waiting = asyncio.gather(gateway.client.post(DATABASES, json=GOOD, headers=KEY | {"Prefer": "wait=5"}))
-    async with asyncio.timeout(5):
-        while await gateway.scalar("SELECT count(*) FROM gateway.databases") == 0:
-            await asyncio.sleep(0.01)
+
+    async def is_there() -> bool:
+        return bool(await gateway.scalar("SELECT count(*) FROM gateway.databases"))
+
+    await eventually(is_there)
     await gateway.make_ready(await gateway.get())
     [first] = await waiting
     assert (first.status_code, first.json()["state"]) == (200, "ready")
@@ -97,9 +100,7 @@ async def test_old_keys_are_cleaned(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])
 async def test_a_malformed_key_is_400(gateway: Gateway, key: str) -> None:
-    problem(
-        await gateway.client.post(DATABASES, json=GOOD, headers={"Idempotency-Key": key}), 400, "malformed_request"
-    )
+    problem(await gateway.client.post(DATABASES, json=GOOD, headers={"Idempotency-Key": key}), 400, "malformed_request")
 
 
 async def test_of_a_hundred_creates_of_one_name_one_is_accepted(gateway: Gateway) -> None:

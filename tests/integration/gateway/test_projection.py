@@ -14,6 +14,7 @@ from tests.integration.gateway.conftest import (
     seen,
 )
 from tests.integration.gateway.test_refusals import DATABASES
+from tests.support.polling import eventually
 
 from postern_common.contracts.broker import COMMANDS_EXCHANGE, EVENTS_EXCHANGE
 from postern_common.contracts.cloudevent import build_event, encode
@@ -175,7 +176,9 @@ async def test_a_delete_of_what_never_existed_needs_only_removed(gateway: Gatewa
 
 async def expire_operations(gateway: Gateway) -> None:
     async with gateway.engine.begin() as connection:
-        await connection.execute(text("UPDATE gateway.operations SET deadline = clock_timestamp() - interval '1 second'"))
+        await connection.execute(
+            text("UPDATE gateway.operations SET deadline = clock_timestamp() - interval '1 second'")
+        )
     await gateway.parts.sweeper.sweep()
 
 
@@ -320,9 +323,11 @@ async def test_a_cancelled_projection_leaves_no_trace_and_the_redelivery_does_it
     async with gateway.engine.begin() as holder:
         await holder.execute(text("SELECT 1 FROM gateway.databases FOR UPDATE"))
         task = asyncio.gather(gateway.parts.projection.apply(event))
-        async with asyncio.timeout(5):
-            while not await gateway.scalar("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
-                await asyncio.sleep(0.01)
+
+        async def is_waiting() -> bool:
+            return bool(await gateway.scalar("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+        await eventually(is_waiting)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -43,7 +43,11 @@ def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
         ({"parameters": {"wal_magic": "on"}}, "/parameters/wal_magic", "unknown_parameter"),
         ({"parameters": {"work_mem": "1kB"}}, "/parameters/work_mem", "invalid_value"),
         ({"parameters": {"shared_buffers": "2GB"}}, "/parameters/shared_buffers", "invalid_value"),
-        ({"parameters": {"transaction_timeout": 5}, "version": 16}, "/parameters/transaction_timeout", "unknown_parameter"),
+        (
+            {"parameters": {"transaction_timeout": 5}, "version": 16},
+            "/parameters/transaction_timeout",
+            "unknown_parameter",
+        ),
         ({"allowed_cidrs": ["10.0.0.1/8"]}, "/allowed_cidrs/0", "invalid_cidr"),
         ({"labels": {"team": 7}}, "/labels/team", "invalid_type"),
         ({"generation": 7}, "/generation", "unknown_member"),

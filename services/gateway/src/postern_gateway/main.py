@@ -1,4 +1,4 @@
-"""Console script ``postern-gateway``: ``migrate``, ``serve`` and ``openapi``."""
+"""Console script ``postern-gateway``: ``migrate``, ``serve``, and ``openapi`` and ``errors``, which print documents."""
 
 import json
 import sys
@@ -11,13 +11,13 @@ from postern_common.runtime import serve
 from postern_common.settings import DatabaseSettings, load_settings
 from postern_common.telemetry import configure_telemetry, service_version
 
-_USAGE = "usage: postern-gateway migrate|serve|openapi\n"
+_USAGE = "usage: postern-gateway migrate|serve|openapi|errors\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one subcommand; ends the process with 0, 1 (it failed, the reason is told) or 2 (wrong use or settings)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {"migrate": _migrate, "serve": _serve, "openapi": _print_openapi}
+    commands = {"migrate": _migrate, "serve": _serve, "openapi": _print_openapi, "errors": _print_errors}
     if len(given) != 1 or given[0] not in commands:
         sys.stderr.write(_USAGE)
         raise SystemExit(2)
@@ -48,3 +48,9 @@ def _print_openapi() -> None:
     from postern_gateway.routes.openapi import build_document  # noqa: PLC0415
 
     sys.stdout.write(json.dumps(build_document(service_version()), indent=2, ensure_ascii=False) + "\n")
+
+
+def _print_errors() -> None:
+    from postern_gateway.routes.error_reference import render_errors  # noqa: PLC0415
+
+    sys.stdout.write(render_errors())

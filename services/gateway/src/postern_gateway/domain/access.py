@@ -1,4 +1,6 @@
-"""Who may do what: roles of a project, the permission apart from them, the platform's administrator. Deny by default."""
+"""Who may do what: roles of a project, the permission apart from them, the platform's administrator. Deny by
+default.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

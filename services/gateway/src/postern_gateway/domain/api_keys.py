@@ -1,6 +1,7 @@
 """API keys: ``pst_<id>_<secret>``, stored as SHA-256 of the secret.
 
-No argon2 here, on purpose: a slow hash protects secrets that people choose. This secret is 256 random bits, which nobody
+No argon2 here, on purpose: a slow hash protects secrets that people choose. This secret is 256 random bits, which
+nobody
 can search however fast the hash; argon2 would only cost every single request tens of milliseconds and the memory of a
 denial of service. The id finds the row, so that the comparison is one digest, in constant time.
 """

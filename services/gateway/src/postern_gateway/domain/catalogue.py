@@ -108,7 +108,9 @@ def parse_catalogue(document: Any) -> Catalogue:
 
 
 def build_offer(catalogue: Catalogue, versions: tuple[int, ...], storage_classes: tuple[str, ...]) -> Offer:
-    """Narrow ``catalogue`` to what the cluster can run. Raises ``ValueError`` when nothing is left or a version is unknown."""
+    """Narrow ``catalogue`` to what the cluster can run. Raises ``ValueError`` when nothing is left or a version is
+    unknown.
+    """
     unknown = sorted(set(versions) - set(catalogue.versions))
     if unknown or not versions:
         raise ValueError(

@@ -1,4 +1,6 @@
-"""What a write would do to the database's users: the ``impact`` of a dry run. Pure, on the same decision as the write."""
+"""What a write would do to the database's users: the ``impact`` of a dry run. Pure, on the same decision as the
+write.
+"""
 
 from typing import Literal
 
@@ -56,7 +58,9 @@ def _interruption(offer: Offer, before: DatabaseRecord | None, change: Change) -
 
 
 def usage_after(usage: Usage, before: DatabaseRecord | None, after: DatabaseRecord) -> Usage:
-    """The project's totals once ``after`` stands in the place of ``before``; a database on its way out counts until gone."""
+    """The project's totals once ``after`` stands in the place of ``before``; a database on its way out counts until
+    gone.
+    """
     old = Usage(0, 0, 0, 0, 0) if before is None else usage_of(before)
     new = usage_of(after)
     return Usage(

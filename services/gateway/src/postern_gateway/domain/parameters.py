@@ -17,7 +17,9 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,9})?")
 
 
 class ParameterRule(BaseModel):
-    """What values a parameter takes. ``unit`` is that of a bare number; ``minimum`` and ``maximum`` are in that unit."""
+    """What values a parameter takes. ``unit`` is that of a bare number; ``minimum`` and ``maximum`` are in that
+    unit.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,7 +60,7 @@ class ParameterRule(BaseModel):
         if self.type == "boolean":
             return self._boolean(value)
         if isinstance(value, bool):
-            raise ValueError(f"must be {self.type}, not a boolean")
+            raise ValueError(f"must be {self.type}, not a boolean")  # noqa: TRY004 - a fault of the value, told as such
         text = str(value).strip()
         if self.type in ("integer", "real"):
             return self._number(text)

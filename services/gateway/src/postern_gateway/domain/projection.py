@@ -1,4 +1,6 @@
-"""The API's ``state``: one pure function of what is asked, what was last seen and the newest operation (semantics 12)."""
+"""The API's ``state``: one pure function of what is asked, what was last seen and the newest operation (semantics
+12).
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

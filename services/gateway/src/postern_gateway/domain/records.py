@@ -46,7 +46,7 @@ class LastObserved:
 class DatabaseRecord:
     """One database: what is asked, what was last seen, and the state projected from both (semantics 12).
 
-    ``largest_storage`` is the largest volume ever applied, in bytes (semantics 22). ``existed`` is what the provisioner's
+    ``largest_storage`` is the largest volume ever applied, in bytes (semantics 22). ``existed`` is what the event
     ``removed`` said; None while none came (semantics 15).
     """
 

@@ -1,7 +1,8 @@
-"""How an event changes a database and its operations: pure, so that a redelivery can be reasoned about (semantics 13-18).
+"""How an event changes a database and its operations: pure, so that a redelivery can be reasoned about (semantics
+13-18).
 
-Every function takes the state read in the projector's transaction and returns the changed copy. ``Situation`` holds what
-belongs together: the database, the operations that can matter, and the commands that follow.
+Every function takes the state read in the projector's transaction and returns the changed copy. ``Situation``
+holds what belongs together: the database, the operations that can matter, and the commands that follow.
 """
 
 from collections.abc import Callable
@@ -107,7 +108,9 @@ def reduce_removed(situation: Situation, event: DatabaseRemoved, at: datetime) -
 
 
 def reduce_observation(situation: Situation, event: DatabaseObservation, at: datetime) -> Situation:
-    """What the watcher saw; a smaller or equal revision is ignored, deliveries come back out of order (semantics 17)."""
+    """What the watcher saw; a smaller or equal revision is ignored, deliveries come back out of order (semantics
+    17).
+    """
     database = situation.database
     if database.observed is not None and event.revision <= database.observed.revision:
         return situation
@@ -209,7 +212,9 @@ def _refuse_resize(situation: Situation, seen: LastObserved, at: datetime) -> Si
 
 
 def _undo_resize(situation: Situation, at: datetime, *, stuck: bool) -> Situation:
-    """Set the desired storage back as a new generation of the system's, once: only while desired > what is (semantics 18)."""
+    """Set the desired storage back as a new generation of the system's, once: only while desired > what is (semantics
+    18).
+    """
     database = situation.database
     if database.is_deleting:
         return situation

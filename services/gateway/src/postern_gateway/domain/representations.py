@@ -1,4 +1,5 @@
-"""Response bodies: what clients see, and nothing that is not listed here. OpenAPI's response schemas are made from these.
+"""Response bodies: what clients see, and nothing that is not listed here. OpenAPI's response schemas are made from
+these.
 
 msgspec structs, because a create encodes one on the hot path.
 """
@@ -102,7 +103,9 @@ class Project(msgspec.Struct, frozen=True):
 
 
 class ApiKey(msgspec.Struct, frozen=True):
-    """A credential. ``key`` is there once, in the answer to its creation; null in a replay, for it is stored nowhere."""
+    """A credential. ``key`` is there once, in the answer to its creation; null in a replay, for it is stored
+    nowhere.
+    """
 
     id: UUID
     name: str
@@ -111,7 +114,7 @@ class ApiKey(msgspec.Struct, frozen=True):
     created_at: datetime
     created_by: str
     expires_at: datetime | None
-    key: str | None | msgspec.UnsetType = msgspec.UNSET
+    key: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class StorageChange(msgspec.Struct, frozen=True, rename={"before": "from", "after": "to"}):
@@ -327,7 +330,7 @@ def show_project(record: ProjectRecord) -> Project:
     return Project(record.id, record.name, record.created_at, record.created_by)
 
 
-def show_api_key(record: ApiKeyRecord, key: str | None | msgspec.UnsetType = msgspec.UNSET) -> ApiKey:
+def show_api_key(record: ApiKeyRecord, key: str | msgspec.UnsetType | None = msgspec.UNSET) -> ApiKey:
     """The key as clients see it; ``key`` only in the answer to its creation."""
     return ApiKey(
         id=record.id,

@@ -66,7 +66,8 @@ def resolve_patch(
 ) -> tuple[DesiredState, dict[str, str], bool, list[Violation]]:
     """Desired state, labels and protection after a merge patch, and the shrink it asks for, if any.
 
-    The shrink is returned, not raised: a dry run tells it as rejected. Raises ``ClientError`` 422 with every other fault.
+    The shrink is returned, not raised: a dry run tells it as rejected. Raises ``ClientError`` 422 with every other
+    fault.
     """
     faults = _check_immutable(database, body, given) + _check_nulls(body, given)
     plan = offer.catalogue.plan(body.plan) if body.plan is not None else None

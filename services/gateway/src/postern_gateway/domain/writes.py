@@ -105,7 +105,9 @@ def patch_database(
     now: datetime,
     trace_id: str | None,
 ) -> Change:
-    """Raise the generation where the cluster must change; members of the gateway's own change in place (semantics 6)."""
+    """Raise the generation where the cluster must change; members of the gateway's own change in place (semantics
+    6).
+    """
     refuse_if_deleting(database)
     diff = diff_desired(database.desired, desired)
     own: dict[str, Any] = {}
@@ -128,7 +130,9 @@ def patch_database(
 def delete_database(
     database: DatabaseRecord, newest: OperationRecord, *, created_by: str, now: datetime, trace_id: str | None
 ) -> Change:
-    """Ask for the removal; while it is on its way the open operation answers, after a failed one a new (semantics 15)."""
+    """Ask for the removal; while it is on its way the open operation answers, after a failed one a new (semantics
+    15).
+    """
     if database.is_deleting and newest.type is OperationType.DELETE and newest.status.is_open:
         return Change(database, accepted=True)
     if database.deletion_protection and not database.is_deleting:
@@ -157,7 +161,9 @@ def act_on_database(
     now: datetime,
     trace_id: str | None,
 ) -> Change:
-    """Restart, reload, switchover, hibernate or resume. Raises ``ClientError`` 409 where the state does not allow it."""
+    """Restart, reload, switchover, hibernate or resume. Raises ``ClientError`` 409 where the state does not allow
+    it.
+    """
     refuse_if_deleting(database)
     if kind in (OperationType.HIBERNATE, OperationType.RESUME):
         return _set_hibernated(database, newest, kind, created_by=created_by, now=now, trace_id=trace_id)
@@ -246,7 +252,7 @@ def raise_generation(
     return changed, operation
 
 
-def _operation(
+def _operation(  # noqa: PLR0917 - one private constructor of a wide record
     kind: OperationType,
     goal: Goal,
     project: tuple[UUID, str],

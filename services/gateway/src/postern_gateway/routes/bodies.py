@@ -20,7 +20,9 @@ _MERGE_PATCH: Final = "application/merge-patch+json"
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body. Raises 413 above 256 KiB, 408 when it does not come within 10 s, 400 when the client goes away."""
+    """The whole body. Raises 413 above 256 KiB, 408 when it does not come within 10 s, 400 when the client goes
+    away.
+    """
     chunks: list[bytes] = []
     size = 0
     try:

@@ -1,4 +1,6 @@
-"""One call, checked: who, in which project, with which query, headers and body. What handlers get instead of a request."""
+"""One call, checked: who, in which project, with which query, headers and body. What handlers get instead of a
+request.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

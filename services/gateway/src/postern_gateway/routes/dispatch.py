@@ -1,4 +1,5 @@
-"""What every call goes through, in this order: credential, project, right, query, body, handler, precondition of a read.
+"""What every call goes through, in this order: credential, project, right, query, body, handler, precondition of a
+read.
 
 Deny by default: the right comes from the policy table by the route that matched, never from the request's path.
 """

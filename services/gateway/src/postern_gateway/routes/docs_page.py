@@ -6,9 +6,12 @@ from typing import Any, Final
 
 _STYLE: Final = """
 body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:60rem;padding:1rem;color:#1c2430;background:#fff}
-h1{margin:.5rem 0}h2{margin:2.5rem 0 .5rem;border-bottom:1px solid #d5dbe3}code,pre{font:13px/1.45 ui-monospace,monospace}
-pre{background:#f4f6f9;padding:.75rem;overflow:auto;border-radius:4px}details{border:1px solid #d5dbe3;border-radius:4px;
-margin:.5rem 0;padding:.4rem .8rem}summary{cursor:pointer}table{border-collapse:collapse;width:100%}td,th{text-align:left;
+h1{margin:.5rem 0}h2{margin:2.5rem 0 .5rem;border-bottom:1px solid #d5dbe3}code,pre{font:13px/1.45
+ui-monospace,monospace}
+pre{background:#f4f6f9;padding:.75rem;overflow:auto;border-radius:4px}details{border:1px solid
+#d5dbe3;border-radius:4px;
+margin:.5rem 0;padding:.4rem
+.8rem}summary{cursor:pointer}table{border-collapse:collapse;width:100%}td,th{text-align:left;
 padding:.2rem .6rem .2rem 0;vertical-align:top;border-bottom:1px solid #edf0f4}.m{display:inline-block;min-width:4.5rem;
 font-weight:700}nav a{margin-right:1rem}@media(prefers-color-scheme:dark){body{background:#12161c;color:#dce3ec}
 pre{background:#1b212a}details,h2,td,th{border-color:#2c3542}a{color:#8ab4f8}}
@@ -25,7 +28,8 @@ def render_page(document: dict[str, Any]) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{_text(info['title'])} API</title><style>{_STYLE}</style></head><body>"
         f"<h1>{_text(info['title'])} API {_text(info['version'])}</h1><p>{_text(info['description'])}</p>"
-        '<p>Send <code>Authorization: Bearer &lt;key&gt;</code>. Machine-readable: <a href="openapi.json">openapi.json</a>.</p>'
+        "<p>Send <code>Authorization: Bearer &lt;key&gt;</code>. Machine-readable: "
+        '<a href="openapi.json">openapi.json</a>.</p>'
         f'<nav>{links}<a href="#schemas">schemas</a></nav>{sections}'
         f'<h2 id="schemas">schemas</h2>{_schemas(document)}</body></html>'
     )
@@ -42,9 +46,12 @@ def _section(document: dict[str, Any], tag: dict[str, Any]) -> str:
 
 
 def _entry(method: str, path: str, operation: dict[str, Any]) -> str:
-    parts = [
+    opening = (
         f'<details id="{operation["operationId"]}"><summary><span class="m">{method.upper()}</span>'
-        f"<code>{_text(path)}</code> — {_text(operation['summary'])}</summary>",
+        f"<code>{_text(path)}</code> — {_text(operation['summary'])}</summary>"
+    )
+    parts = [
+        opening,
         f"<p>{_text(operation.get('description', ''))}</p>",
         _parameters(operation["parameters"]),
     ]

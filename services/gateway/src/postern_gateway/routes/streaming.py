@@ -1,6 +1,7 @@
 """An SSE answer whose bytes come from another service: piped, never decoded.
 
-It ends when the other side ends, the client goes, the process stops, or the credential is no longer valid; the client then
+It ends when the other side ends, the client goes, the process stops, or the credential is no longer valid; the client
+then
 resumes with ``Last-Event-ID``.
 """
 

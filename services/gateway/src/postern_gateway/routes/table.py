@@ -228,8 +228,8 @@ _EVENTS: Final = (
         handlers.read_events,
         "events",
         "Read or follow the events",
-        "A page of CloudEvents, oldest first; `next_cursor` is the value for `after`. With `Accept: text/event-stream` a"
-        " stream: `id` is the project's sequence; resume with `Last-Event-ID`.",
+        "A page of CloudEvents, oldest first; `next_cursor` is the value for `after`. With `Accept: text/event-stream`"
+        " a stream: `id` is the project's sequence; resume with `Last-Event-ID`.",
         query=(
             Parameter("after", "Only later than this sequence; a stream without it starts now", {"type": "string"}),
             LIMIT,

@@ -57,7 +57,9 @@ class AccessService:
         return answer_document(_decode(await self._provisioner.connection(database.id), Connection))
 
     async def credentials(self, caller: Caller, project: ProjectRecord, database: DatabaseRecord) -> Answer:
-        """The credentials, once their read is in the outbox: no record, no release. Raises 503 ``not_provisioned_yet``."""
+        """The credentials, once their read is in the outbox: no record, no release. Raises 503
+        ``not_provisioned_yet``.
+        """
         given = _decode(await self._provisioner.credentials(database.id), ReleasedCredentials)
         async with self._unit_of_work() as unit:
             unit.publish(build_action(caller, project, outcome="read", status=200, subject=database.id))

@@ -1,7 +1,7 @@
 """Bearer tokens become principals: the bootstrap administrator's from settings, API keys from their table.
 
-A key's row is kept for ``CACHE_SECONDS`` so that a burst costs one read. A key deleted through this process is forgotten
-at once; through another, it is refused after that time at the latest. Expiry is looked at on every call.
+A key's row is kept for ``CACHE_SECONDS`` so that a burst costs one read. A key deleted through this process is
+forgotten at once; through another, it is refused after that time at the latest. Expiry is looked at on every call.
 """
 
 import hashlib

@@ -39,7 +39,7 @@ class EventService:
         databases: Sequence[UUID],
     ) -> Answer:
         """A page of CloudEvents, oldest first."""
-        query = _stream_query(principal, types, databases) + [("limit", str(limit)), ("order", "asc")]
+        query = [*_stream_query(principal, types, databases), ("limit", str(limit)), ("order", "asc")]
         if after is not None:
             query.append(("after", after))
         return _answer(await self._audit.get(f"/internal/v1/projects/{project.name}/events", query))
@@ -54,7 +54,7 @@ class EventService:
         databases: Sequence[UUID],
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The open SSE stream; without ``after`` from now on (semantics 21)."""
-        query = _stream_query(principal, types, databases) + [("after", "now" if after is None else after)]
+        query = [*_stream_query(principal, types, databases), ("after", "now" if after is None else after)]
         return self._audit.stream(f"/internal/v1/projects/{project.name}/events/stream", query)
 
     async def audit_page(self, project: ProjectRecord, *, cursor: str | None, limit: int, order: str) -> Answer:

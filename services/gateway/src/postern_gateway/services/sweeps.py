@@ -22,7 +22,9 @@ BATCH: Final = 100
 
 
 class Sweeper:
-    """Several gateways may sweep at the same time: rows are locked and looked at again, and ``SKIP LOCKED`` shares them."""
+    """Several gateways may sweep at the same time: rows are locked and looked at again, and ``SKIP LOCKED`` shares
+    them.
+    """
 
     def __init__(self, *, unit_of_work: UnitOfWorkFactory, projection: ProjectionService) -> None:
         self._unit_of_work = unit_of_work

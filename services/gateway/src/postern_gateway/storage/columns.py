@@ -1,4 +1,6 @@
-"""Columns of the two big tables and how records become rows: the statements are built from these, so they cannot part."""
+"""Columns of the two big tables and how records become rows: the statements are built from these, so they cannot
+part.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime

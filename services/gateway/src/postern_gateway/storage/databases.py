@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - statements are built from column names of ours; values are always parameters
 """Rows of ``databases`` with the operations that change them: every write is one statement (architecture, step 1)."""
 
 from collections.abc import Sequence
@@ -95,7 +96,9 @@ class DatabaseStore:
         command: bytes,
         answer: tuple[IdempotencyKey, StoredAnswer] | None,
     ) -> bool:
-        """A new database with its operation and, with a key, the stored answer. False: the name is taken, nothing was written."""
+        """A new database with its operation and, with a key, the stored answer. False: the name is taken, nothing was
+        written.
+        """
         values = database_values(database) | operation_values(operation) | {"command": command}
         if answer is not None:
             values |= key_values(*answer)
@@ -110,7 +113,9 @@ class DatabaseStore:
         command: bytes | None,
         answer: tuple[IdempotencyKey, StoredAnswer] | None,
     ) -> None:
-        """Store a changed database; with an operation the open ones of lower generation are superseded (semantics 16)."""
+        """Store a changed database; with an operation the open ones of lower generation are superseded (semantics
+        16).
+        """
         values = database_values(database)
         if operation is not None:
             values |= operation_values(operation) | {"command": command}

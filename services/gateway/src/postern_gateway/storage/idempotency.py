@@ -25,7 +25,8 @@ INSERT_TEMPLATE: Final = f"INSERT INTO gateway.idempotency_keys ({_NAMES}) SELEC
 _CLAIM = text(
     "SELECT pg_try_advisory_xact_lock(:lock) AS locked, k.fingerprint, k.status, k.headers, k.body"
     " FROM (SELECT 1) AS one LEFT JOIN gateway.idempotency_keys k"
-    " ON k.credential = :credential AND k.key = :key AND k.created_at > clock_timestamp() - make_interval(hours => :hours)"
+    " ON k.credential = :credential AND k.key = :key AND k.created_at > clock_timestamp()"
+    " - make_interval(hours => :hours)"
 )
 _INSERT = text(INSERT_TEMPLATE)
 _CLEAN = text(

@@ -35,7 +35,9 @@ class InternalService:
         self._token_key = token_key
 
     async def get(self, path: str, query: Query = ()) -> bytes:
-        """The answer's JSON. Raises ``ClientError`` 404, 422 or 503 ``not_provisioned_yet``, else ``DependencyDownError``."""
+        """The answer's JSON. Raises ``ClientError`` 404, 422 or 503 ``not_provisioned_yet``, else
+        ``DependencyDownError``.
+        """
         try:
             response = await self._client.get(path, params=list(query), headers=self._headers(), timeout=TIMEOUT)
         except httpx.HTTPError as error:
@@ -46,7 +48,9 @@ class InternalService:
 
     @asynccontextmanager
     async def stream(self, path: str, query: Query = ()) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The bytes of an open answer as they come; the iterator ends when the other side ends. Errors as in ``get``."""
+        """The bytes of an open answer as they come; the iterator ends when the other side ends. Errors as in
+        ``get``.
+        """
         request = self._client.build_request(
             "GET",
             path,

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - statements are built from column names of ours; values are always parameters
 """Rows of ``operations``: read for clients, changed by the projector, the sweeps and the relay."""
 
 from collections.abc import Sequence
@@ -19,7 +20,8 @@ from postern_gateway.storage.columns import OPERATION_COLUMNS, insert_values, op
 _NAMES, _VALUES = insert_values(OPERATION_COLUMNS, "o_")
 _INSERT = text(f"INSERT INTO gateway.operations ({_NAMES}, command) VALUES ({_VALUES}, CAST(:command AS bytea))")
 _READ = text("SELECT * FROM gateway.operations WHERE project_id = :project_id AND id = :id")
-# what can matter to an event: the open ones, the one it names, the one of its generation, and the two newest that are no
+# what can matter to an event: the open ones, the one it names, the one of its generation, and the two newest that are
+# no
 # failed switchover (a switchover that fails in this very event must leave the one before it)
 _RELEVANT = text(
     """
@@ -32,7 +34,8 @@ _RELEVANT = text(
 )
 _SAVE = text(
     """
-    UPDATE gateway.operations SET status = :o_status, phases = CAST(:o_phases AS jsonb), error = CAST(:o_error AS jsonb),
+    UPDATE gateway.operations SET status = :o_status, phases = CAST(:o_phases AS jsonb),
+        error = CAST(:o_error AS jsonb),
         last_reason = :o_last_reason, revision = :o_revision, finished_at = :o_finished_at,
         command = CASE WHEN :keep_command THEN command END
     WHERE id = :o_id
@@ -52,8 +55,8 @@ _FINISHED = text(
     "SELECT id FROM gateway.operations WHERE id = ANY(CAST(:ids AS uuid[])) AND status NOT IN ('pending', 'running')"
 )
 _EXPIRED = text(
-    "SELECT DISTINCT database_id FROM (SELECT database_id FROM gateway.operations WHERE status IN ('pending', 'running')"
-    " AND deadline < clock_timestamp() ORDER BY deadline LIMIT :limit) AS o"
+    "SELECT DISTINCT database_id FROM (SELECT database_id FROM gateway.operations WHERE status IN"
+    " ('pending', 'running') AND deadline < clock_timestamp() ORDER BY deadline LIMIT :limit) AS o"
 )
 _UNRECEIVED = text(
     """

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - statements are built from column names of ours; values are always parameters
 """Rows of ``projects`` and ``api_keys``."""
 
 from collections.abc import Sequence
@@ -19,7 +20,8 @@ _PROJECT = text("SELECT * FROM gateway.projects WHERE name = :name")
 _KEYS: Final = "SELECT k.*, p.name AS project FROM gateway.api_keys k JOIN gateway.projects p ON p.id = k.project_id"
 _KEY = text(f"{_KEYS} WHERE k.id = :id")
 _INSERT_KEY = text(
-    "INSERT INTO gateway.api_keys (id, project_id, name, role, permissions, secret_hash, created_at, created_by, expires_at)"
+    "INSERT INTO gateway.api_keys (id, project_id, name, role, permissions, secret_hash, created_at, created_by,"
+    " expires_at)"
     " VALUES (:id, :project_id, :name, :role, :permissions, :secret_hash, :created_at, :created_by, :expires_at)"
 )
 _DELETE_KEY = text("DELETE FROM gateway.api_keys WHERE project_id = :project_id AND id = :id RETURNING name, role")

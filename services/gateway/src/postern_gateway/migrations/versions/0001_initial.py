@@ -18,7 +18,8 @@ _TABLES = (
         created_by text NOT NULL
     )
     """,
-    # state columns hold the projection (semantics 12), written in the transaction that moves it, so that lists and filters
+    # state columns hold the projection (semantics 12), written in the transaction that moves it, so that lists and
+    # filters
     # read one row a database; observed_* are the newest observation by revision (semantics 17)
     """
     CREATE TABLE gateway.databases (
