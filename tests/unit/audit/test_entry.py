@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from postern_audit.domain.chain import GENESIS, Head, append
-from postern_audit.domain.entry import draft_entry, event_of, trace_id_of
+from postern_audit.domain.entry import draft_entry, event_of, require_storable, trace_id_of
 from postern_common.contracts.cloudevent import CloudEvent, decode, encode
 from postern_common.contracts.events import DatabaseReceived
 from postern_common.contracts.identifiers import new_id
@@ -69,19 +69,21 @@ def test_an_entry_gives_back_the_event_that_was_received_and_its_sequence() -> N
 )
 def test_what_no_table_can_hold_is_refused_alone(changes: dict[str, Any], code: str) -> None:
     with pytest.raises(PoisonError) as caught:
-        draft_entry(received(**changes))
+        require_storable(received(**changes))
     assert caught.value.code == code
 
 
 def test_data_that_is_not_utf_8_is_refused() -> None:
     body = json.dumps(members()).encode().replace(b'"orders"', b'"or\xffders"')
     with pytest.raises(PoisonError):
-        draft_entry(decode(body))
+        require_storable(decode(body))
 
 
 def test_an_escaped_nul_inside_data_stays_as_it_was_escaped() -> None:
     data = members()["data"] | {"later": "a\x00b"}
-    draft = draft_entry(received(data=data))
+    event = received(data=data)
+    require_storable(event)
+    draft = draft_entry(event)
     assert "\\u0000" in draft.data
     assert "\x00" not in draft.data
 
@@ -92,7 +94,7 @@ def test_an_actor_whose_name_holds_nul_is_refused() -> None:
         "outcome": "read", "status": 200, "request_id": "1",
     }  # fmt: skip
     with pytest.raises(PoisonError):
-        draft_entry(received(type="dev.postern.api.action.v1", data=action))
+        require_storable(received(type="dev.postern.api.action.v1", data=action))
     action["actor"] = {"kind": "user", "name": "zoë"}
     assert draft_entry(received(type="dev.postern.api.action.v1", data=action)).actor == "user:zoë"
 

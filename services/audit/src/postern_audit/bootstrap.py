@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import Depends, FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from postern_audit.domain.entry import draft_entry
+from postern_audit.domain.entry import require_storable
 from postern_audit.routes.access import require_service
 from postern_audit.routes.pages import page_routes
 from postern_audit.routes.streams import stream_routes
@@ -24,7 +24,6 @@ from postern_audit.settings import AuditSettings
 from postern_audit.storage.checkpoints import CheckpointFile, ensure_signing_key, load_signing_key
 from postern_audit.storage.ledger_reader import LedgerReader
 from postern_common.contracts.broker import AUDIT_LEDGER
-from postern_common.contracts.cloudevent import CloudEvent
 from postern_common.http import RequestContextMiddleware, install_problem_handlers
 from postern_common.messaging import BatchConsumer, BrokerConnection, add_standard_checks
 from postern_common.persistence import (
@@ -92,7 +91,11 @@ def _writing(
 
     def consumer(handler: Handler) -> BatchConsumer:
         return BatchConsumer(
-            connection=connection, queue=AUDIT_LEDGER, handler=handler, dead_letters=dead_letters, accept=_accept
+            connection=connection,
+            queue=AUDIT_LEDGER,
+            handler=handler,
+            dead_letters=dead_letters,
+            accept=require_storable,
         )
 
     owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -102,11 +105,6 @@ def _writing(
         consumer=consumer,
         duties=(checkpointing.run, PartitioningService(engine).run),
     )
-
-
-def _accept(event: CloudEvent) -> None:
-    """Refuse, message by message, what would fail its whole batch in the insert (raises ``PoisonError``)."""
-    draft_entry(event)
 
 
 def _application(

@@ -4,6 +4,7 @@ Separate from the envelope: the ledger keeps ``time`` and ``data`` as the exact 
 beside columns that a person can query, and refuses what its table could never hold.
 """
 
+import re
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -17,7 +18,19 @@ from postern_common.errors import PoisonError
 API_ACTION = "dev.postern.api.action.v1"
 _MAX_BIGINT = 2**63 - 1
 _MAX_SHARD = 2**15 - 1
-_TRACEPARENT_LENGTH = 55
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class _Actor(msgspec.Struct, frozen=True):
+    kind: str
+    name: str
+
+
+class _Action(msgspec.Struct, frozen=True):
+    actor: _Actor
+
+
+_ACTION = msgspec.json.Decoder(_Action)
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,29 +68,35 @@ class Entry(Draft, frozen=True, kw_only=True):
     hash: bytes
 
 
-def draft_entry(event: CloudEvent) -> Draft:
-    """Draft an entry from a decoded event.
+def require_storable(event: CloudEvent) -> None:
+    """Refuse what can never be stored, message by message: in the insert it would fail its whole batch for ever.
 
-    Raises ``PoisonError`` for what can never be stored: text that is no UTF-8 or holds NUL, numbers beyond their
-    columns, a project's name without its id, a payload that is not its type's. Found here, on one message, because in
-    the insert it would fail the whole batch for ever.
+    Raises ``PoisonError`` for text that is no UTF-8 or holds NUL, numbers beyond their columns, a project's name
+    without its id, a payload that is not its type's.
     """
     _refuse_unstorable(event)
+    payload = event.payload(BY_TYPE[event.type].model)
+    if isinstance(payload, ApiAction) and "\x00" in payload.actor.kind + payload.actor.name:
+        raise PoisonError("malformed", f"{event.type}: the actor's name holds NUL")
+    try:
+        bytes(event.data).decode()
+    except UnicodeDecodeError as error:
+        raise PoisonError("malformed", "data is not UTF-8") from error
+
+
+def draft_entry(event: CloudEvent) -> Draft:
+    """Draft an entry from an event that ``require_storable`` let pass."""
     actor = None
     if event.type == API_ACTION:
-        action = event.payload(ApiAction)
-        actor = f"{action.actor.kind}:{action.actor.name}"
-        if "\x00" in actor:
-            raise PoisonError("malformed", f"{event.type}: the actor's name holds NUL")
-    else:
-        event.payload(BY_TYPE[event.type].model)
+        named = _ACTION.decode(event.data).actor
+        actor = f"{named.kind}:{named.name}"
     return Draft(
         source=event.source,
         id=event.id,
         type=event.type,
         subject=event.subject,
         time=event.time,
-        data=_text(event.data),
+        data=bytes(event.data).decode(),
         project=event.project,
         project_id=event.projectid,
         operation_id=event.operationid,
@@ -94,10 +113,8 @@ def draft_entry(event: CloudEvent) -> Draft:
 
 def trace_id_of(traceparent: str | None) -> str | None:
     """The 32 hex digits of a W3C traceparent; None where there is none or it is malformed."""
-    if traceparent is None or len(traceparent) < _TRACEPARENT_LENGTH:
-        return None
-    trace_id = traceparent[3:35]
-    return trace_id if all(c in "0123456789abcdef" for c in trace_id) else None
+    match = _TRACEPARENT.match(traceparent or "")
+    return match.group(1) if match else None
 
 
 def event_of(entry: Entry) -> CloudEvent:
@@ -141,10 +158,3 @@ def _refuse_unstorable(event: CloudEvent) -> None:
 def _texts(event: CloudEvent) -> Iterable[str]:
     optional = (event.project, event.traceparent, event.tracestate)
     return (event.source, event.subject, event.time, event.dataschema, *(text for text in optional if text is not None))
-
-
-def _text(data: msgspec.Raw) -> str:
-    try:
-        return bytes(data).decode()
-    except UnicodeDecodeError as error:
-        raise PoisonError("malformed", "data is not UTF-8") from error

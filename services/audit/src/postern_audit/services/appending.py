@@ -40,7 +40,8 @@ class AppendingService:
         self._inbox = inbox
 
     async def append(self, events: Sequence[CloudEvent], *, epoch: int) -> int:
-        """Append what the ledger does not have yet, in the order given; returns how many entries that were.
+        """Append what the ledger does not have yet, in the order given; returns how many entries that were. The events
+        are storable: the consumer has set others aside (``require_storable``).
 
         Raises ``FencedError`` when another writer was elected since ``epoch``, ``DependencyDownError`` or
         ``TransientError`` when the database does not answer or is contended; nothing is written then.
