@@ -64,9 +64,10 @@ def run(given: argparse.Namespace, home: StackHome, console: Console) -> None:
         case "clean-data":
             elsewhere = uses_own_servers(home)
             removed = clean_data(home, console)
-            console.print(
-                f"Removed {', '.join(removed)}." if removed else "There was nothing to remove.", soft_wrap=True
-            )
+            said = f"Removed {', '.join(removed)}." if removed else "There was nothing to remove."
+            console.print(said, soft_wrap=True)
+            if elsewhere:
+                console.print("What lies on servers or in a cluster of your own was left alone.")
 
 
 def up(given: argparse.Namespace, home: StackHome, console: Console) -> Launched:
