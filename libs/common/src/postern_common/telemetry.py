@@ -6,6 +6,7 @@ exporters belong into ``configure_telemetry`` and nowhere else.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from opentelemetry import context as otel_context
@@ -20,8 +21,9 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 Attribute = str | bool | int | float
 
 
+@cache
 def service_version() -> str:
-    """Version of the shared library; all distributions are released together."""
+    """Version of the shared library; all distributions are released together. Read once: every span asks for it."""
     try:
         return version("postern-common")
     except PackageNotFoundError:
