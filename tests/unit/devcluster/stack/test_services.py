@@ -50,6 +50,10 @@ def test_provisioner_and_watcher_have_identities_of_their_own(home: StackHome) -
     assert spec_of("watcher", home).environment["KUBECONFIG"] == "/watcher"
 
 
+def test_the_ledgers_key_lies_in_the_state_directory(home: StackHome) -> None:
+    assert spec_of("audit", home).environment["POSTERN_STATE_DIRECTORY"] == str(home.root / "audit")
+
+
 def test_the_development_cluster_offers_the_installed_versions_at_addresses_of_its_own(home: StackHome) -> None:
     assert spec_of("gateway", home).environment["POSTERN_POSTGRES_VERSIONS"] == "15,16"
     assert spec_of("provisioner", home).environment["POSTERN_ADDRESS_MODE"] == "development"

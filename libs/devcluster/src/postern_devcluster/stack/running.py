@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from postern_devcluster.embedded import DetachedProcess
 from postern_devcluster.stack.errors import StackError
 from postern_devcluster.stack.home import StackHome, write_private
+from postern_devcluster.stack.logs import readable
 from postern_devcluster.stack.services import ProcessSpec
 
 READY_SECONDS = 60.0
@@ -133,10 +134,11 @@ def fetch(url: str, *, timeout: float, headers: Mapping[str, str] | None = None)
 
 
 def log_end(path: Path, *, lines: int = 12) -> str:
-    """Return the last lines of a log."""
+    """Return the last lines of a log, as a person reads them."""
     if not path.exists():
         return "(there is no log)"
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - 16_384, 0))
         text = file.read().decode(errors="replace")
-    return "\n".join(text.splitlines()[-lines:])
+    told = "\n".join(readable(line) for line in text.splitlines())
+    return "\n".join(told.splitlines()[-lines:])

@@ -81,6 +81,8 @@ def service_spec(
         }
     if service in {"provisioner", "watcher"}:
         environment["KUBECONFIG"] = addresses.kubeconfigs[service]
+    if service == "audit":
+        environment["POSTERN_STATE_DIRECTORY"] = str(home.root / "audit")
     if service == "provisioner":
         environment["POSTERN_ADDRESS_MODE"] = targets.address_mode if own_cluster else "development"
     return ProcessSpec(service, (str(programs / f"postern-{service}"), "serve"), environment, ports[service], code)
