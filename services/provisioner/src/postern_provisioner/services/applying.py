@@ -24,8 +24,8 @@ from postern_provisioner.services.projects import ProjectService
 from postern_provisioner.services.switching import SwitchoverService
 from postern_provisioner.storage.objects import ClusterFacts, ObjectStore
 
-PLANS = 3
-"""A conflict is answered by reading and planning again, so often within one attempt."""
+PLANS = 5
+"""A conflict (the operator writes the status often) is answered by planning again, so often within one attempt."""
 
 Live = Mapping[Resource, dict[str, Any] | None]
 

@@ -33,6 +33,8 @@ CONCURRENCY = 8
 LOOK_SECONDS = 60.0
 """Longest sleep of the loop; a command, a retry or a signal wakes it before."""
 DATABASE_PAUSE = 1.0
+LEAST_PAUSE = 0.01
+"""A due row that another process holds locked must not make this loop hot."""
 DRAIN_SECONDS = 8.0
 
 log = get_logger(__name__)
@@ -71,8 +73,7 @@ class ReconcileService:
                 except TransientError as error:
                     log.warning("claim_failed", code=error.code)
                     pause = DATABASE_PAUSE
-                if pause > 0:
-                    await self._wakeup.wait(min(pause, LOOK_SECONDS))
+                await self._wakeup.wait(min(pause, LOOK_SECONDS))
         await asyncio.Event().wait()  # stopped by drain(); the owner cancels
 
     async def drain(self) -> None:
@@ -96,7 +97,7 @@ class ReconcileService:
         if len(claims) == free:
             return LOOK_SECONDS
         due = await self._claims.next_due()
-        return LOOK_SECONDS if due is None else max(due, 0.0)
+        return LOOK_SECONDS if due is None else max(due, LEAST_PAUSE)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

@@ -5,7 +5,7 @@ from typing import Any
 from postern_common.contracts.events import ObjectReference
 from postern_common.contracts.reasons import Reason
 from postern_common.errors import PermanentError
-from postern_common.kube.errors import NotFoundError, RejectedError
+from postern_common.kube.errors import ConflictError, NotFoundError, RejectedError
 from postern_common.kube.paths import CLUSTERS, NETWORK_POLICIES, POD_MONITORS, Resource
 from postern_common.logging import get_logger
 from postern_common.runtime import crashpoint
@@ -20,6 +20,9 @@ from postern_provisioner.services.lease import Lease
 from postern_provisioner.storage.claims import Claim, ClaimStore
 from postern_provisioner.storage.objects import ObjectStore
 
+PLANS = 5
+"""The operator writes to a cluster until its end: a conflict is answered by finding again."""
+
 log = get_logger(__name__)
 
 
@@ -33,6 +36,14 @@ class RemoveService:
 
     async def remove(self, claim: Claim, lease: Lease) -> Removed | StillThere:
         """One attempt: delete what is found, then look again. Raises what Kubernetes says."""
+        for _ in range(PLANS - 1):
+            try:
+                return await self._remove_once(claim, lease)
+            except ConflictError:
+                continue
+        return await self._remove_once(claim, lease)
+
+    async def _remove_once(self, claim: Claim, lease: Lease) -> Removed | StillThere:
         target = claim.target
         found = await self._find(target)
         if not found:
