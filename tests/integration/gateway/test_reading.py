@@ -213,3 +213,19 @@ async def test_a_dry_run_tells_what_would_be_refused(gateway: Gateway) -> None:
     assert await rejected("POST", "/orders/actions/switchover") == ["no_replica"]
     assert await rejected("POST", "/orders/actions/restart") == []
     assert await gateway.counts() == (1, 1, 1)
+
+
+async def test_two_databases_whose_objects_would_share_a_name_are_kept_apart(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from postern_gateway.domain import writes  # noqa: PLC0415
+
+    first = await gateway.create()
+    await gateway.client.post("/v1/projects", json={"name": "other"})
+    tail = first["id"].replace("-", "")[-6:]
+    names = iter([f"orders-{tail}", "orders-abcdef"])
+    monkeypatch.setattr(writes, "cluster_name", lambda *_: next(names))
+    response = await gateway.client.post("/v1/projects/other/databases", json={"name": "orders", "plan": "dev-1"})
+    assert response.status_code == 202
+    found = await gateway.rows("SELECT cluster_name FROM gateway.databases ORDER BY created_at")
+    assert [row.cluster_name for row in found] == [f"orders-{tail}", "orders-abcdef"]

@@ -48,6 +48,7 @@ from postern_gateway.storage.projects import ApiKeyStore, ProjectStore
 NAME = "gateway"
 SCHEMA = "gateway"
 _MAX_STREAMS = 5_000
+_BACKGROUND_POOL = 6
 
 
 def load_offer(settings: GatewaySettings) -> Offer:
@@ -72,8 +73,10 @@ def build_parts(
     *,
     provisioner: httpx.AsyncClient,
     audit: httpx.AsyncClient,
+    background: AsyncEngine | None = None,
 ) -> Parts:
-    """Join what needs no broker. Both clients have their base URL."""
+    """Join what needs no broker. Both clients have their base URL; ``background`` is the pool of what no request waits
+    for."""
     outbox_wakeup, ended = Wakeup(), Wakeup()
     outbox = Outbox(SCHEMA, outbox_wakeup)
     units = UnitOfWorkFactory(engine, outbox)
@@ -84,7 +87,7 @@ def build_parts(
         unit_of_work=units, store=keys, bootstrap_token=settings.bootstrap_token.get_secret_value()
     )
     projection = ProjectionService(
-        unit_of_work=UnitOfWorkFactory(engine, outbox, wakeups=(ended,)),
+        unit_of_work=UnitOfWorkFactory(background or engine, outbox, wakeups=(ended,)),
         inbox=Inbox(SCHEMA, GATEWAY_PROJECTION),
         databases=databases,
         operations=operations,
@@ -98,27 +101,33 @@ def build_parts(
         reading=ReadingService(engine=engine, databases=databases, operations=operations, pager=pager),
         access=AccessService(unit_of_work=units, provisioner=ProvisionerClient(to_provisioner)),
         events=EventService(InternalService(audit, audience="audit", token_key=token_key)),
-        waits=OperationWaits(engine, ended),
+        waits=OperationWaits(background or engine, ended),
         refusals=RefusalRecorder(units),
         catalogue=build_catalogue_answer(offer),
     )
-    return Parts(services, projection, Sweeper(unit_of_work=units, projection=projection), outbox_wakeup)
+    return Parts(
+        services,
+        projection,
+        Sweeper(unit_of_work=UnitOfWorkFactory(background or engine, outbox), projection=projection),
+        outbox_wakeup,
+    )
 
 
 async def build(settings: GatewaySettings) -> Service:
     """The process. Nothing is connected before its tasks run. Raises ``ValueError`` for an unusable catalogue."""
-    engine = create_engine(
-        settings.database_url.get_secret_value(), application_name="postern-gateway", pool_size=settings.pool_size
-    )
+    url = settings.database_url.get_secret_value()
+    engine = create_engine(url, application_name="postern-gateway", pool_size=settings.pool_size)
+    # a pool of its own: however many requests wait for a connection, messages go out and events come in
+    background = create_engine(url, application_name="postern-gateway-background", pool_size=_BACKGROUND_POOL)
     amqp_url = settings.amqp_url.get_secret_value()
     publishing = BrokerConnection(amqp_url, name="postern-gateway-publish")
     consuming = BrokerConnection(amqp_url, name="postern-gateway-consume")
     limits = httpx.Limits(max_connections=_MAX_STREAMS, max_keepalive_connections=20)
     provisioner = httpx.AsyncClient(base_url=str(settings.provisioner_url), trust_env=False)
     audit = httpx.AsyncClient(base_url=str(settings.audit_url), trust_env=False, limits=limits)
-    parts = build_parts(settings, engine, provisioner=provisioner, audit=audit)
+    parts = build_parts(settings, engine, background=background, provisioner=provisioner, audit=audit)
     relay = Relay(
-        engine=engine,
+        engine=background,
         schema=SCHEMA,
         source=SOURCE,
         publisher=Publisher(publishing),
@@ -130,7 +139,7 @@ async def build(settings: GatewaySettings) -> Service:
         connection=consuming,
         queue=GATEWAY_PROJECTION,
         handler=ProjectionHandler(parts.projection),
-        dead_letters=DeadLetterStore(engine, SCHEMA),
+        dead_letters=DeadLetterStore(background, SCHEMA),
     )
     health = Health()
     add_standard_checks(health, engine=engine, connections=[publishing, consuming], queues=[GATEWAY_PROJECTION])
@@ -139,6 +148,7 @@ async def build(settings: GatewaySettings) -> Service:
         await provisioner.aclose()
         await audit.aclose()
         await engine.dispose()
+        await background.dispose()
 
     return Service(
         name=NAME,
@@ -150,7 +160,7 @@ async def build(settings: GatewaySettings) -> Service:
             ("projection", consumer.run),
             ("operation-waits", parts.services.waits.run),
             ("sweeps", parts.sweeper.run),
-            ("retention", Retention(engine, SCHEMA).run),
+            ("retention", Retention(background, SCHEMA).run),
         ),
         health=health,
         close=close,

@@ -7,7 +7,7 @@ import re
 from fractions import Fraction
 
 _NUMBER = re.compile(
-    r"(?P<number>[0-9]{1,18}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?P<suffix>[a-zA-Z]{0,2}|[eE][+-]?[0-9]{1,2})"
+    r"(?P<number>[0-9]{1,19}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?P<suffix>[a-zA-Z]{0,2}|[eE][+-]?[0-9]{1,2})"
 )
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}

@@ -149,7 +149,7 @@ class Call:
         request = self.request
         mark = fingerprint(
             request.method,
-            request.url.path,
+            request.scope["path"],
             request.scope["query_string"],
             self.body,
             request.headers.get("if-match"),

@@ -140,7 +140,7 @@ class Dispatcher:
             request_id=request.scope.get("state", {}).get("request_id", ""),
             method=self._endpoint.method,
             route=self._endpoint.path,
-            path=request.url.path,
+            path=request.scope["path"],
         )
 
 

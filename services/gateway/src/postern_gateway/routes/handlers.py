@@ -160,6 +160,7 @@ async def read_events(call: Call) -> Answer | Response:
         lambda: events.stream(call.principal, call.project, after=after, types=types, databases=databases),
         closing=events.closing,
         revalidate=lambda: call.services.authenticator.authenticate(call.request.headers.get("authorization")),
+        expires_at=call.principal.expires_at,
     )
 
 

@@ -8,6 +8,7 @@ resumes with ``Last-Event-ID``.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from typing import Final
 
 from starlette.responses import Response
@@ -36,8 +37,10 @@ class PipedStream(Response):
         *,
         closing: asyncio.Event,
         revalidate: Callable[[], Awaitable[object]],
+        expires_at: datetime | None = None,
     ) -> None:
         super().__init__()
+        self._expires_at = expires_at
         self._opened = opened
         self._closing = closing
         self._revalidate = revalidate
@@ -85,11 +88,17 @@ class PipedStream(Response):
 
     async def _watch_credential(self) -> None:
         while True:
-            await asyncio.sleep(REVALIDATE_SECONDS)
+            await asyncio.sleep(self._seconds_to_look())
             try:
                 await self._revalidate()
             except PosternError:
                 return
+
+    def _seconds_to_look(self) -> float:
+        if self._expires_at is None:
+            return REVALIDATE_SECONDS
+        left = (self._expires_at - datetime.now(UTC)).total_seconds()
+        return min(REVALIDATE_SECONDS, max(left, 0.0) + 0.01)
 
 
 class _EndedError(Exception):

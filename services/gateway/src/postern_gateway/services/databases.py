@@ -33,8 +33,10 @@ from postern_gateway.domain.writes import (
 from postern_gateway.services.calls import Answer, WriteCall, answer_database, answer_document
 from postern_gateway.services.idempotent import IdempotentWrites, to_store
 from postern_gateway.services.recording import SOURCE, build_action
-from postern_gateway.storage.databases import DatabaseStore
+from postern_gateway.storage.databases import ClusterNameTakenError, DatabaseStore
 from postern_gateway.storage.idempotency import insert_key
+
+_NAME_ATTEMPTS = 3
 
 Decide = Callable[[DatabaseRecord, OperationRecord], Change]
 
@@ -55,23 +57,26 @@ class DatabaseService:
     async def create(self, call: WriteCall, body: CreateDatabase) -> Answer:
         """202 with the database. Raises 422, or 409 ``database_exists`` or ``database_deleting``."""
         desired, protection = resolve_create(self._offer, body)
-        change = new_database(
-            project=call.project,
-            name=body.name,
-            desired=desired,
-            labels=body.labels,
-            deletion_protection=protection,
-            created_by=actor_text(call.caller.principal.actor),
-            now=utc_now(),
-            trace_id=current_trace_id(),
-        )
 
         async def work(unit: UnitOfWork) -> Answer:
+            change = new_database(
+                project=call.project,
+                name=body.name,
+                desired=desired,
+                labels=body.labels,
+                deletion_protection=protection,
+                **self._authorship(call),
+            )
             if call.dry_run:
                 return await self._dry_create(unit, call, change)
             return await self._insert(unit, call, change)
 
-        return await self._writes.run(call.key, work)
+        for _ in range(_NAME_ATTEMPTS):
+            try:
+                return await self._writes.run(call.key, work)
+            except ClusterNameTakenError:
+                continue  # six hex digits of a new id collide once in 16 million: the next id has others
+        raise ClusterNameTakenError("cluster_name_taken", f"{_NAME_ATTEMPTS} ids in a row collided")
 
     async def patch(self, call: WriteCall, name: str, body: PatchDatabase, given: frozenset[str]) -> Answer:
         """202 with the database, 200 where the cluster need not change. Raises 403, 404, 409, 412 or 422."""
@@ -88,9 +93,7 @@ class DatabaseService:
                 desired=desired,
                 labels=labels,
                 deletion_protection=protection,
-                created_by=actor_text(call.caller.principal.actor),
-                now=utc_now(),
-                trace_id=current_trace_id(),
+                **self._authorship(call),
             )
 
         return await self._change(call, name, decide)
@@ -239,9 +242,9 @@ def build_command_event(database: DatabaseRecord, operation: OperationRecord, ch
 
 
 def publish_command(unit: UnitOfWork, command: CloudEvent) -> None:
-    """To the provisioner, and the same event with the same id to the ledger (semantics 25)."""
-    unit.publish(command)
+    """To the ledger, and then the same event with the same id to the provisioner (semantics 25, docs/adr/0011)."""
     unit.publish(command, exchange=EVENTS_EXCHANGE)
+    unit.publish(command)
 
 
 def _present(operation: OperationRecord | None) -> OperationRecord:

@@ -142,9 +142,7 @@ class ApiKeyService:
             if stored is not None:
                 await insert_key(unit.connection, *stored)
             diff = {"name": [None, body.name], "role": [None, body.role], "permissions": [None, body.permissions]}
-            unit.publish(
-                build_action(call.caller, call.project, outcome="accepted", status=201, subject=record.id, diff=diff)
-            )
+            unit.publish(build_action(call.caller, call.project, outcome="accepted", status=201, diff=diff))
             return answer_document(show_api_key(record, format_key(record.id, secret)), 201, location)
 
         return await self._writes.run(call.key, work)
@@ -170,9 +168,7 @@ class ApiKeyService:
                 await insert_key(unit.connection, *stored)
             name, role = deleted
             diff = {"name": [name, None], "role": [role, None]}
-            unit.publish(
-                build_action(call.caller, call.project, outcome="accepted", status=204, subject=key_id, diff=diff)
-            )
+            unit.publish(build_action(call.caller, call.project, outcome="accepted", status=204, diff=diff))
             return answer
 
         answer = await self._writes.run(call.key, work)

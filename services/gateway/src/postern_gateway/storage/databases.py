@@ -7,8 +7,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import TextClause, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from postern_common.errors import TransientError
 from postern_gateway.domain.idempotency import IdempotencyKey, StoredAnswer
 from postern_gateway.domain.records import DatabaseRecord, OperationRecord
 from postern_gateway.domain.representations import Usage
@@ -85,6 +87,10 @@ class DatabaseFilter:
     ascending: bool = False
 
 
+class ClusterNameTakenError(TransientError):
+    """Another database's objects have that name; a new id gives a new name."""
+
+
 class DatabaseStore:
     """Every method works inside the caller's transaction."""
 
@@ -102,7 +108,12 @@ class DatabaseStore:
         values = database_values(database) | operation_values(operation) | {"command": command}
         if answer is not None:
             values |= key_values(*answer)
-        written = await connection.scalar(_CREATE[answer is not None], values)
+        try:
+            written = await connection.scalar(_CREATE[answer is not None], values)
+        except IntegrityError as error:
+            if "databases_cluster_name_key" in str(error.orig):
+                raise ClusterNameTakenError("cluster_name_taken", database.cluster_name) from error
+            raise
         return bool(written)
 
     async def change(
