@@ -127,6 +127,22 @@ async def test_only_what_goes_to_the_events_exchange_is_counted(relays: Relays, 
     assert {each.id for each in by_exchange.values()} == {event.id}
 
 
+async def test_a_command_leaves_only_when_the_broker_has_its_ledger_copy(relays: Relays, writer: Writer) -> None:
+    publisher = Recorder()
+    event = received_event()
+    publisher.refused[event.subject] = TransientError("nacked", "not now")
+    await writer.write(event, exchange=EVENTS_EXCHANGE)
+    await writer.write(event, exchange="postern.commands")
+    other = received_event()
+    await writer.write(other)
+    relays.start(publisher)
+    await eventually(lambda: len(publisher.messages) == 1)
+    assert decode(publisher.messages[0].body).id == other.id
+    publisher.refused.clear()
+    await eventually(lambda: len(publisher.messages) == 3)
+    assert [message.exchange for message in publisher.messages[1:]] == [EVENTS_EXCHANGE, "postern.commands"]
+
+
 async def test_a_broker_that_is_down_costs_time_but_no_attempt(relays: Relays, writer: Writer) -> None:
     publisher = Recorder()
     publisher.failures = [DependencyDownError("broker_unavailable", "down")] * 3

@@ -1,14 +1,15 @@
 """The relay: publishes outbox rows in order and marks them sent once the broker has confirmed (design/messages.md).
 
-Order per subject under failure: of one subject and exchange at most one row is in flight, the next one leaves only
-after the confirm of the one before; different subjects travel at the same time. No transaction is open across the
-network.
+Order per subject under failure: of one subject at most one row is in flight, the next one leaves only after the confirm
+of the one before; different subjects travel at the same time. That holds across exchanges: a command written behind its
+ledger copy leaves only when the broker has the copy, so that no effect stands in the ledger before its cause
+(docs/adr/0011). No transaction is open across the network.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -160,16 +161,13 @@ class Relay:
         _parked.labels(self._source).set(backlog.parked)
 
     async def _publish(self, rows: Sequence[OutboxRow]) -> _Outcome:
-        """Commands leave at once; events first get their place in the source's sequence, which costs a commit."""
+        """Events first get their place in the source's sequence; then each subject's rows leave in order."""
         outcome = _Outcome()
         events = [row for row in rows if row.exchange == EVENTS_EXCHANGE]
+        sequences = await self._sequences(events, outcome) if events else {}
         async with asyncio.TaskGroup() as group:
-            for chain in _chains(row for row in rows if row.exchange != EVENTS_EXCHANGE):
-                group.create_task(self._publish_chain(chain, {}, outcome))
-            if events:
-                sequences = await self._sequences(events, outcome)
-                for chain in _chains(row for row in events if row.position in sequences):
-                    group.create_task(self._publish_chain(chain, sequences, outcome))
+            for chain in _chains(rows):
+                group.create_task(self._publish_chain(chain, sequences, outcome))
         return outcome
 
     async def _sequences(self, events: Sequence[OutboxRow], outcome: _Outcome) -> dict[int, int]:
@@ -190,6 +188,8 @@ class Relay:
         for row in chain:
             if outcome.interrupted is not None or time.monotonic() > self._held_until - LEASE_MARGIN_SECONDS:
                 return
+            if row.exchange == EVENTS_EXCHANGE and row.position not in sequences:
+                return  # another relay has this shard now
             try:
                 await self._publisher.publish(_message(row, sequences.get(row.position)))
             except DependencyDownError as error:
@@ -239,10 +239,10 @@ class Relay:
             await self._rows.release()
 
 
-def _chains(rows: Iterable[OutboxRow]) -> list[list[OutboxRow]]:
-    chains: dict[tuple[str, str], list[OutboxRow]] = {}
+def _chains(rows: Sequence[OutboxRow]) -> list[list[OutboxRow]]:
+    chains: dict[str, list[OutboxRow]] = {}
     for row in rows:
-        chains.setdefault((row.subject, row.exchange), []).append(row)
+        chains.setdefault(row.subject, []).append(row)
     return list(chains.values())
 
 
