@@ -133,7 +133,7 @@ async def test_a_command_leaves_only_when_the_broker_has_its_ledger_copy(relays:
     publisher.refused[event.subject] = TransientError("nacked", "not now")
     await writer.write(event, exchange=EVENTS_EXCHANGE)
     await writer.write(event, exchange="postern.commands")
-    other = received_event()
+    other = received_event("database-2")
     await writer.write(other)
     relays.start(publisher)
     await eventually(lambda: len(publisher.messages) == 1)
