@@ -76,6 +76,10 @@ class KeyedQueue(Generic[K]):
             return 0.0
         except PosternError as error:
             return self._failed(key, error.code, error.detail)
+        except Exception as error:
+            # A Cluster is anybody's input: one that nobody foresaw must not stop the databases of all the others.
+            _logger.exception("work_failed_unexpectedly", key=key)
+            return self._failed(key, "unexpected", type(error).__name__)
         self._failures.pop(key, None)
         return pause
 

@@ -1,6 +1,6 @@
 """The port between decisions about a cluster and what runs it: real PostgreSQL processes, or nothing but memory.
 
-Two implementations pass the same suite: ``postgres.cluster.PostgresCluster`` and ``simulation.SimulatedCluster``.
+Two implementations pass one suite: ``postgres.cluster.PostgresCluster`` and ``simulation.SimulatedCluster``.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -19,7 +19,7 @@ from postern_devcluster.operator.domain.pods import (
 from postern_devcluster.operator.domain.spec import ClusterSpec
 from postern_devcluster.operator.objects import JOBS
 from postern_devcluster.operator.scene import Scene
-from postern_devcluster.operator.steps.obstacles import show_container, show_obstacle
+from postern_devcluster.operator.steps.obstacles import show_container, show_job, show_obstacle
 from postern_devcluster.operator.steps.starting import start_instance
 from postern_devcluster.operator.surroundings import Surroundings
 
@@ -104,8 +104,8 @@ class Creation:
         pod = await show_container(scene, pod, ContainerState("running", ready=True)) or pod
         await work()
         await show_container(scene, pod, ContainerState("terminated", reason="Completed"))
-        done = {"succeeded": 1, "ready": 0, "completionTime": now_seconds(), "startTime": now_seconds()}
-        await store.patch(JOBS, job["metadata"]["name"], spec.namespace, {"status": done}, subresource="status")
+        done = {"succeeded": 1, "ready": 0, "startTime": now_seconds()}
+        await show_job(scene, job["metadata"]["name"], done)
         await scene.finish_claim(name)
         await scene.count()
         return True
