@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tests.integration.provisioner.conftest import eventually
+from tests.integration.provisioner.conftest import OPTIONS, eventually
 from tests.integration.provisioner.process import environment, gateway_relay, provisioner_process
 from tests.unit.provisioner.commands import apply_command, delete_command
 
@@ -19,6 +19,8 @@ from postern_common.kube.client import KubeClient
 from postern_common.kube.errors import NotFoundError
 from postern_common.kube.paths import CLUSTERS, SECRETS, SERVICES
 from postern_devcluster.apiserver import running_api_server
+from postern_provisioner.bootstrap import build_parts
+from postern_provisioner.handlers import command_handler
 
 pytestmark = pytest.mark.integration
 
@@ -188,3 +190,24 @@ async def answers(service: Any, path: str, status: int) -> bool:
 async def has_sent(engine: AsyncEngine, wanted: list[str]) -> bool:
     sent = await sent_events(engine)
     return all(name in sent for name in wanted)
+
+
+async def test_what_an_api_server_makes_of_our_objects_is_no_drift(cluster: Cluster, engine: AsyncEngine) -> None:
+    """Defaults, other spellings and other managers' fields must not be repaired for ever."""
+    client = await KubeClient.connect(str(cluster.kubeconfig))
+    parts = build_parts(engine=engine, kube=client, options=OPTIONS, owner="x", namespace_prefix="postern-")
+    database_id = new_id()
+    async with asyncio.TaskGroup() as group:
+        loop = group.create_task(parts.reconciling.run())
+        await command_handler(parts.receiving)(apply_command(database_id, 1, allowed_cidrs=("10.0.0.0/8",)))
+        await eventually(lambda: is_applied(engine))
+        due = await parts.resyncing.resync()
+        loop.cancel()
+    await client.close()
+
+    assert due == 0
+
+
+async def is_applied(engine: AsyncEngine) -> bool:
+    async with engine.connect() as connection:
+        return bool(await connection.scalar(text("SELECT applied_generation = 1 FROM provisioner.targets")))

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi import FastAPI
@@ -80,20 +81,9 @@ def build_parts(
     outbox_wakeup, due_wakeup = Wakeup(), Wakeup()
     outbox = Outbox(SCHEMA, outbox_wakeup)
     receiving_work = UnitOfWorkFactory(engine, outbox, wakeups=[due_wakeup])
-    targets = TargetStore(engine)
+    targets, objects = TargetStore(engine), ObjectStore(kube, options.installation)
+    capabilities, projects = Capabilities(ClusterFacts(kube)), ProjectService(objects, options)
     claims = ClaimStore(engine, owner=owner, seconds=lease_seconds)
-    objects = ObjectStore(kube, options.installation)
-    facts = ClusterFacts(kube)
-    capabilities = Capabilities(facts)
-    projects = ProjectService(objects, options)
-    applying = ApplyService(
-        objects=objects,
-        facts=facts,
-        capabilities=capabilities,
-        projects=projects,
-        switchovers=SwitchoverService(objects),
-        options=options,
-    )
     return Parts(
         receiving=ReceivingService(
             unit_of_work=receiving_work,
@@ -105,7 +95,7 @@ def build_parts(
         reconciling=ReconcileService(
             claims=claims,
             unit_of_work=UnitOfWorkFactory(engine, outbox),
-            applying=applying,
+            applying=_build_applying(kube, objects, capabilities, projects, options),
             removing=RemoveService(objects=objects, claims=claims, capabilities=capabilities),
             wakeup=due_wakeup,
         ),
@@ -122,6 +112,23 @@ def build_parts(
         connections=ConnectionService(objects=objects, targets=targets, mode=options.address_mode),
         capabilities=capabilities,
         outbox_wakeup=outbox_wakeup,
+    )
+
+
+def _build_applying(
+    kube: KubeApi,
+    objects: ObjectStore,
+    capabilities: Capabilities,
+    projects: ProjectService,
+    options: ManifestOptions,
+) -> ApplyService:
+    return ApplyService(
+        objects=objects,
+        facts=ClusterFacts(kube),
+        capabilities=capabilities,
+        projects=projects,
+        switchovers=SwitchoverService(objects),
+        options=options,
     )
 
 
@@ -151,10 +158,7 @@ async def build(settings: ProvisionerSettings) -> Service:
         wakeup=parts.outbox_wakeup,
         owner=owner,
     )
-    health = Health()
-    queues = [PROVISIONER_COMMANDS, PROVISIONER_SIGNALS]
-    add_standard_checks(health, engine=engine, connections=[consuming, publishing], queues=queues)
-    health.add("kubernetes", parts.capabilities.check)
+    health = _build_health(engine, [consuming, publishing], parts.capabilities)
 
     async def close() -> None:
         await kube.close()
@@ -178,6 +182,14 @@ async def build(settings: ProvisionerSettings) -> Service:
         close=close,
         drain=(commands.drain, signals.drain, parts.reconciling.drain),
     )
+
+
+def _build_health(engine: AsyncEngine, connections: Sequence[BrokerConnection], capabilities: Capabilities) -> Health:
+    health = Health()
+    queues = [PROVISIONER_COMMANDS, PROVISIONER_SIGNALS]
+    add_standard_checks(health, engine=engine, connections=connections, queues=queues)
+    health.add("kubernetes", capabilities.check)
+    return health
 
 
 def build_consumers(

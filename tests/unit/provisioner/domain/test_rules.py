@@ -10,7 +10,7 @@ from postern_provisioner.domain.addresses import AddressMode, Endpoint, Role, en
 from postern_provisioner.domain.drift import drifted_fields
 from postern_provisioner.domain.fences import check_namespace, check_writable, generation_of
 from postern_provisioner.domain.images import ImageChoice, image_major, parse_tags
-from postern_provisioner.domain.quantities import parse_bytes
+from postern_provisioner.domain.quantities import parse_quantity, same_quantity
 from postern_provisioner.domain.switchover import MoveTo, SwitchoverDone, plan_switchover
 
 
@@ -47,16 +47,23 @@ def test_pinned_tags_are_checked_at_the_start() -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("1Gi", 2**30), ("10G", 10**10), ("1.5Ti", 3 * 2**39), ("1024Mi", 2**30), ("42", 42), ("1k", 1000)],
+    [("1Gi", 2**30), ("10G", 10**10), ("1.5Ti", 3 * 2**39), ("1024Mi", 2**30), ("42", 42), ("1k", 1000), ("500m", 0.5)],
 )
 def test_sizes_compare_in_bytes(text: str, size: int) -> None:
-    assert parse_bytes(text) == size
+    assert parse_quantity(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "Gi", "10gb", "-1Gi", "1e3", "١Gi\n"])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no storage quantity"):
-        parse_bytes(text)
+    with pytest.raises(ValueError, match="no quantity"):
+        parse_quantity(text)
+
+
+def test_amounts_are_the_same_however_they_are_written() -> None:
+    assert same_quantity("1000m", "1")
+    assert same_quantity("1024Mi", "1Gi")
+    assert not same_quantity("1G", "1Gi")
+    assert not same_quantity("x", "x")
 
 
 def status(current: str | None, wanted: str | None, *healthy: str) -> dict[str, Any]:
@@ -161,6 +168,8 @@ def test_a_namespace_of_another_installation_is_left_alone() -> None:
         ({"spec": {"l": [{"x": 1}]}}, {"spec": {"l": [{"x": 2}]}}, ["spec.l[0].x"]),
         ({"spec": {"empty": {}, "none": []}}, {"spec": {}}, []),
         ({"spec": {"off": False}}, {"spec": {}}, ["spec.off"]),
+        ({"spec": {"resources": {"cpu": "1000m"}}}, {"spec": {"resources": {"cpu": "1"}}}, []),
+        ({"spec": {"storage": {"size": "1Gi"}}}, {"spec": {"storage": {"size": "2Gi"}}}, ["spec.storage.size"]),
         ({"spec": {"zero": 0}}, {"spec": {}}, ["spec.zero"]),
     ],
 )

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from postern_provisioner.domain.quantities import same_quantity
+
 
 def drifted_fields(manifest: Mapping[str, Any], live: Mapping[str, Any], *, limit: int = 5) -> list[str]:
     """Paths (``spec.instances``) of at most ``limit`` fields that the manifest sets and the live object has otherwise.
@@ -31,5 +33,9 @@ def _compare(wanted: object, actual: object, path: str, found: list[str], limit:
             return
         for index, (one, other) in enumerate(zip(wanted, actual, strict=True)):
             _compare(one, other, f"{path}[{index}]", found, limit)
-    elif wanted != actual:
+    elif wanted != actual and not (_is_quantity(path) and same_quantity(wanted, actual)):
         found.append(path)
+
+
+def _is_quantity(path: str) -> bool:
+    return path.startswith(("spec.resources.", "spec.storage.size"))

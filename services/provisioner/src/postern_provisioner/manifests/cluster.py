@@ -36,6 +36,22 @@ def build_cluster(
 
     Labels and annotations are not inherited by its pods: a changed pod template would restart them.
     """
+    return with_hash(
+        {
+            "apiVersion": CNPG_API_VERSION,
+            "kind": "Cluster",
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "labels": dict(labels),
+                "annotations": {**annotations, **_action_annotations(desired)},
+            },
+            "spec": _spec(name, desired, image, address_mode),
+        }
+    )
+
+
+def _spec(name: str, desired: DesiredState, image: str, address_mode: AddressMode) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "instances": desired.instances,
         "imageName": image,
@@ -60,19 +76,7 @@ def build_cluster(
     }
     if address_mode is AddressMode.LOAD_BALANCER:
         spec["managed"] = {"services": {"additional": _load_balancers(name)}}
-    return with_hash(
-        {
-            "apiVersion": CNPG_API_VERSION,
-            "kind": "Cluster",
-            "metadata": {
-                "name": name,
-                "namespace": namespace,
-                "labels": dict(labels),
-                "annotations": {**annotations, **_action_annotations(desired)},
-            },
-            "spec": spec,
-        }
-    )
+    return spec
 
 
 def without_validation(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Applying: one attempt to make a database's objects the desired ones, by server-side apply behind fences."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from postern_common.contracts.events import ObjectReference
@@ -13,7 +14,7 @@ from postern_provisioner.domain.crashpoints import AFTER_APPLY
 from postern_provisioner.domain.drift import drifted_fields
 from postern_provisioner.domain.fences import check_writable
 from postern_provisioner.domain.outcomes import Applied
-from postern_provisioner.domain.quantities import parse_bytes
+from postern_provisioner.domain.quantities import parse_quantity
 from postern_provisioner.domain.target import Target
 from postern_provisioner.manifests.cluster import without_validation
 from postern_provisioner.manifests.database import DatabaseManifests, ManifestOptions, build_database
@@ -154,10 +155,10 @@ def _image(cluster: Mapping[str, Any] | None) -> str | None:
     return None if cluster is None else (cluster.get("spec") or {}).get("imageName")
 
 
-def _size(cluster: Mapping[str, Any]) -> int:
+def _size(cluster: Mapping[str, Any]) -> Decimal:
     """Bytes of storage; 0 for a Cluster whose size somebody took away."""
     size = ((cluster.get("spec") or {}).get("storage") or {}).get("size")
-    return 0 if size is None else parse_bytes(str(size))
+    return Decimal(0) if size is None else parse_quantity(str(size))
 
 
 def _storage_class(cluster: Mapping[str, Any]) -> str | None:
