@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from postern_devcluster.stack.home import SERVICES, StackHome
-from postern_devcluster.stack.services import Addresses, ProcessSpec, env_values, inherited, service_spec
+from postern_devcluster.stack.services import (
+    Addresses,
+    ProcessSpec,
+    cluster_spec,
+    env_values,
+    inherited,
+    service_spec,
+)
 from postern_devcluster.stack.targets import Targets
 
 PORTS = {"gateway": 1, "provisioner": 2, "watcher": 3, "audit": 4, "cluster": 5}
@@ -69,6 +76,17 @@ def test_a_change_of_what_a_service_is_told_changes_its_fingerprint(home: StackH
     own = Targets(kubeconfig="/k", address_mode="cluster-ip")
     assert spec_of("provisioner", home).fingerprint == spec_of("provisioner", home).fingerprint
     assert spec_of("provisioner", home).fingerprint != spec_of("provisioner", home, own).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"), [("processes", []), ("simulated", ["--no-postgres"]), ("api-only", ["--no-operator"])]
+)
+def test_the_development_cluster_is_told_who_makes_the_databases(
+    home: StackHome, mode: str, options: list[str]
+) -> None:
+    command = cluster_spec(home, Path("/programs"), 5, {}, mode=mode).command
+    place = ["/programs/postern-devcluster", "serve", "--state-dir", str(home.cluster), "--port", "5"]
+    assert list(command) == place + options
 
 
 def test_no_target_is_inherited_from_the_callers_environment() -> None:

@@ -150,7 +150,9 @@ class _Launch:
         if self._targets.kubeconfig is not None:
             return self._targets.kubeconfig
         code = code_fingerprint("postern_devcluster")
-        spec = cluster_spec(self._home, PROGRAMS, self.ports["cluster"], self._base, code)
+        spec = cluster_spec(
+            self._home, PROGRAMS, self.ports["cluster"], self._base, mode=self._targets.cluster_mode, code=code
+        )
         kubeconfig = self._home.cluster / "kubeconfig"
         done = ensure_running(self._home, spec)
         wait_ready(

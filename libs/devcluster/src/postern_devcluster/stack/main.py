@@ -21,7 +21,7 @@ from postern_devcluster.stack.launch import Launched, launch
 from postern_devcluster.stack.logs import show_logs
 from postern_devcluster.stack.shutdown import clean_data, shut_down
 from postern_devcluster.stack.status import server_port, show_status
-from postern_devcluster.stack.targets import ADDRESS_MODES, ALL_VERSIONS, Targets, check_targets
+from postern_devcluster.stack.targets import ADDRESS_MODES, ALL_VERSIONS, CLUSTER_MODES, Targets, check_targets
 
 INTERRUPTED = 130
 
@@ -37,6 +37,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         command.add_argument("--kubeconfig", help="an own cluster with CloudNativePG")
         command.add_argument("--address-mode", choices=ADDRESS_MODES, default=ADDRESS_MODES[0])
         command.add_argument("--postgres-versions", default=ALL_VERSIONS, help="majors that an own cluster can run")
+        command.add_argument(
+            "--cluster-mode",
+            choices=tuple(CLUSTER_MODES),
+            default="processes",
+            help="what is behind the development API server: real PostgreSQL, pretended instances, or nobody",
+        )
     commands.add_parser("down", help="stop everything; data stay")
     commands.add_parser("status", help="what runs and whether it is ready")
     logs = commands.add_parser("logs", help="the logs of all processes")
@@ -79,6 +85,7 @@ def up(given: argparse.Namespace, home: StackHome, console: Console) -> Launched
             kubeconfig=given.kubeconfig,
             address_mode=given.address_mode,
             postgres_versions=given.postgres_versions,
+            cluster_mode=given.cluster_mode,
         )
     )
     began = time.monotonic()

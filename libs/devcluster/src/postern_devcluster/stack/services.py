@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postern_devcluster.stack.home import SERVICES, StackHome
-from postern_devcluster.stack.targets import Targets, role_url
+from postern_devcluster.stack.targets import CLUSTER_MODES, Targets, role_url
 
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "SSL_CERT_FILE", "POSTERN_LOG_LEVEL", "POSTERN_NAMESPACE_PREFIX")
 """What a process inherits of the caller's environment, beside ``OTEL_*``: nothing that could choose a target."""
@@ -88,9 +88,12 @@ def service_spec(
     return ProcessSpec(service, (str(programs / f"postern-{service}"), "serve"), environment, ports[service], code)
 
 
-def cluster_spec(home: StackHome, programs: Path, port: int, base: Mapping[str, str], code: str = "") -> ProcessSpec:
-    """Return how to start the development cluster."""
-    command = (str(programs / "postern-devcluster"), "serve", "--state-dir", str(home.cluster), "--port", str(port))
+def cluster_spec(
+    home: StackHome, programs: Path, port: int, base: Mapping[str, str], *, mode: str = "processes", code: str = ""
+) -> ProcessSpec:
+    """Return how to start the development cluster; ``mode`` is one of ``CLUSTER_MODES``."""
+    place = ("--state-dir", str(home.cluster), "--port", str(port))
+    command = (str(programs / "postern-devcluster"), "serve", *place, *CLUSTER_MODES[mode])
     return ProcessSpec("cluster", command, dict(base), port, code)
 
 

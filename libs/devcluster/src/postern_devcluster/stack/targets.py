@@ -11,6 +11,8 @@ from postern_devcluster.stack.errors import StackError
 
 ADDRESS_MODES = ("service-dns", "cluster-ip", "load-balancer", "development")
 ALL_VERSIONS = "14,15,16,17,18"
+CLUSTER_MODES = {"processes": (), "simulated": ("--no-postgres",), "api-only": ("--no-operator",)}
+"""How the development cluster makes databases, and the options of ``postern-devcluster serve`` for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Targets:
     half serves."""
     postgres_versions: str = ALL_VERSIONS
     """Majors that an own cluster can run, separated by commas."""
+    cluster_mode: str = "processes"
+    """One of ``CLUSTER_MODES``; measurements and tests want clusters without PostgreSQL processes."""
 
     @property
     def needs_postgres_programs(self) -> bool:
