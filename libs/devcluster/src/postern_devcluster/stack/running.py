@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from postern_devcluster.embedded import DetachedProcess
 from postern_devcluster.stack.errors import StackError
-from postern_devcluster.stack.home import StackHome, write_private
+from postern_devcluster.stack.home import PROCESSES, StackHome, write_private
 from postern_devcluster.stack.logs import readable
 from postern_devcluster.stack.services import ProcessSpec
 
@@ -64,11 +64,7 @@ def wait_ready(
         if missing != last:
             last, same_since = missing, now
         if process.pid is None:
-            raise StackError(
-                "process_ended",
-                f"{process.name} ended by itself; the end of {process.log_file}:\n{log_end(process.log_file)}",
-                next_step=f"read {process.log_file}, then: make up",
-            )
+            raise process_ended(process)
         stuck = missing not in NOT_LISTENING and now - same_since > STUCK_SECONDS
         if stuck or now - began > seconds:
             raise StackError(
@@ -78,6 +74,23 @@ def wait_ready(
             )
         note(missing)
         time.sleep(_POLL)
+
+
+def process_ended(process: DetachedProcess) -> StackError:
+    """Return the error for a process that ended by itself, with the end of its log."""
+    return StackError(
+        "process_ended",
+        f"{process.name} ended by itself; the end of {process.log_file}:\n{log_end(process.log_file)}",
+        next_step=f"read {process.log_file}, then: make up",
+    )
+
+
+def refuse_dead_processes(home: StackHome) -> None:
+    """Raise ``process_ended`` when a process of this stack has ended that nobody stopped."""
+    for name in PROCESSES:
+        process = process_of(home, name)
+        if process.pid_file.exists() and process.pid is None:
+            raise process_ended(process)
 
 
 def look_at_service(port: int) -> str | None:

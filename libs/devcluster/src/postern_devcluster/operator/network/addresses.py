@@ -73,7 +73,7 @@ class AddressBook:
                 for y in range(256):
                     block = f"127.{x}.{y}"
                     taken_by = owners.get(block)
-                    gone = taken_by is not None and not Path(taken_by).exists()
+                    gone = taken_by is not None and _is_gone(Path(taken_by))
                     if (taken_by is None or gone) and bindable(f"{block}.1") and bindable(f"{block}.2"):
                         owners[block] = self._owner
                         return block
@@ -128,6 +128,14 @@ def bindable(address: str, port: int = PORT) -> bool:
         except OSError:
             return False
     return True
+
+
+def _is_gone(state_dir: Path) -> bool:
+    """Whether an owner was removed; one that another user keeps from our sight is there."""
+    try:
+        return not state_dir.exists()
+    except PermissionError:
+        return False
 
 
 def _decode(text: str) -> dict[str, str]:

@@ -13,7 +13,8 @@ import httpx
 
 from postern_devcluster.stack.errors import StackError
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 5
+"""Of one long poll; between two it is seen whether everything still runs."""
 PAGE = 200
 _TIMEOUT = httpx.Timeout(10, read=WAIT_SECONDS + 10)
 _STREAM_TIMEOUT = httpx.Timeout(10, read=40)

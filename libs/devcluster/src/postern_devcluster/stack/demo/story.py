@@ -18,6 +18,7 @@ from postern_devcluster.stack.demo.sql import choose_endpoint, connected, read_r
 from postern_devcluster.stack.errors import StackError
 from postern_devcluster.stack.home import StackHome
 from postern_devcluster.stack.launch import Launched
+from postern_devcluster.stack.running import refuse_dead_processes
 
 PROJECT = "demo"
 DATABASE = "orders"
@@ -42,7 +43,7 @@ async def tell(launched: Launched, home: StackHome, console: Console) -> None:
         await _ensure_project(api, console)
         began = time.monotonic()
         await _ensure_database(api, console)
-        await _watch_until_ready(api, console)
+        await _watch_until_ready(api, home, console)
         console.print(f"\n  ready after {time.monotonic() - began:.1f} s\n")
         await _use(api, console)
     console.print(what_next(launched, home), soft_wrap=True, highlight=False)
@@ -75,14 +76,14 @@ async def _ensure_database(api: ApiClient, console: Console) -> None:
         _say(console, f"POST {DATABASES}/{DATABASE}/actions/resume", "it wakes up")
 
 
-async def _watch_until_ready(api: ApiClient, console: Console) -> None:
+async def _watch_until_ready(api: ApiClient, home: StackHome, console: Console) -> None:
     """Print the events as they arrive, until the database is ready by the API's word and its event is here."""
     console.print(f"\n  Its events, live (GET /v1/projects/{PROJECT}/events, text/event-stream):\n")
     seen = asyncio.Event()
     printing = asyncio.ensure_future(_print_events(api, console, seen))  # noqa: TID251 (awaited below, in this function)
     try:
         async with asyncio.timeout(READY_SECONDS):
-            await _until_ready(api, printing)
+            await _until_ready(api, home, printing)
         try:
             async with asyncio.timeout(_LAST_EVENTS_SECONDS):
                 await seen.wait()
@@ -129,9 +130,10 @@ def _follow_state(event: dict[str, Any], ready: asyncio.Event) -> None:
         ready.clear()
 
 
-async def _until_ready(api: ApiClient, printing: "asyncio.Future[None]") -> None:
+async def _until_ready(api: ApiClient, home: StackHome, printing: "asyncio.Future[None]") -> None:
     """Wait by the API: its newest operation ends, then its state is ready."""
     while True:
+        refuse_dead_processes(home)
         database: dict[str, Any] = (await api.call("GET", f"{DATABASES}/{DATABASE}")).body
         operation = database.get("operation") or {}
         if operation.get("status") in {"pending", "running"}:
