@@ -235,6 +235,19 @@ async def test_a_kubeconfig_that_moves_the_server_is_followed(
     await client.close()
 
 
+async def test_a_cluster_on_this_machine_is_not_looked_for_behind_the_proxy(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    client = await KubeClient.connect(kubeconfig(tmp_path / "config", server.url, {"token": "t"}))
+
+    assert await client.request("GET", "/x") == {"ok": True}
+    await client.close()
+
+
 async def test_a_missing_kubeconfig_is_said_in_words(tmp_path: Path) -> None:
     with pytest.raises(PermanentError, match="cannot use the kubeconfig"):
         await KubeClient.connect(str(tmp_path / "none"))

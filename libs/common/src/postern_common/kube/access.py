@@ -6,12 +6,14 @@ expire. Everything is read again once a minute and at once after a 401 (fault ma
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
@@ -28,6 +30,7 @@ LOAD_DEADLINE = 15.0
 """An exec plugin may call out for its credential."""
 CONNECT_TIMEOUT = 5.0
 MAX_CONNECTIONS = 64
+READ_BUFFER_BYTES = 2**21
 
 log = structlog.get_logger(__name__)
 
@@ -68,8 +71,8 @@ class ConfiguredAccess:
         self._kubeconfig = kubeconfig
         self._loader: Any = None
         self._fingerprint: tuple[object, ...] = ()
-        self._rest: RESTClientObject | None = None
-        self._retired: RESTClientObject | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._retired: aiohttp.ClientSession | None = None
         self._endpoint: Endpoint | None = None
         self._tls: tuple[object, ...] = ()
         self._read_again_at = 0.0
@@ -93,10 +96,10 @@ class ConfiguredAccess:
 
     async def close(self) -> None:
         """Close the sessions."""
-        for rest in (self._rest, self._retired):
-            if rest is not None:
-                await rest.close()
-        self._rest = self._retired = self._endpoint = None
+        for session in (self._session, self._retired):
+            if session is not None:
+                await session.close()
+        self._session = self._retired = self._endpoint = None
 
     async def _refresh(self) -> None:
         try:
@@ -133,20 +136,43 @@ class ConfiguredAccess:
 
     async def _adopt(self, configuration: Configuration) -> None:
         tls = _tls_identity(configuration)
-        if self._rest is None or self._tls != tls:
-            rest = RESTClientObject(configuration, maxsize=MAX_CONNECTIONS)
+        if self._session is None or self._tls != tls:
+            session = _open_session(configuration)
             # Watches may still run on the session before: it is closed one rotation later.
             if self._retired is not None:
                 await self._retired.close()
-            self._retired, self._rest = self._rest, rest
-        assert self._rest is not None
+            self._retired, self._session = self._session, session
         headers = {"Accept": "application/json", "User-Agent": "postern"}
         if token := configuration.api_key.get("BearerToken"):
             headers["Authorization"] = token
         self._tls = tls
         self._endpoint = Endpoint(
-            self._rest.pool_manager, (configuration.host or "").rstrip("/"), headers, _request_options(configuration)
+            self._session, (configuration.host or "").rstrip("/"), headers, _request_options(configuration)
         )
+
+
+def _open_session(configuration: Configuration) -> aiohttp.ClientSession:
+    """The library's connector (TLS, certificates) under a session of ours.
+
+    As in Go's client, a loopback address is never asked for through the environment's proxy: on a developer's machine
+    the proxy is there and its exceptions are not.
+    """
+    rest = RESTClientObject(configuration, maxsize=MAX_CONNECTIONS)
+    session = aiohttp.ClientSession(
+        connector=rest.pool_manager.connector,
+        trust_env=not _is_loopback(configuration.host or ""),
+        read_bufsize=READ_BUFFER_BYTES,
+    )
+    rest.pool_manager.detach()
+    return session
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _request_options(configuration: Configuration) -> dict[str, Any]:

@@ -68,7 +68,10 @@ def status_error(code: int, reason: str, message: str, **details: Any) -> KubeEr
 
 
 class FakeKube:
-    """A ``KubeApi``. Serves all kinds of the path table except PodMonitors, as a cluster without Prometheus does."""
+    """A ``KubeApi``. Serves all kinds of the path table except PodMonitors, as a cluster without Prometheus does.
+
+    More than seven public methods: three are the port, the others are what tests do to a server.
+    """
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
