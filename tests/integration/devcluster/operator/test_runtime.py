@@ -1,6 +1,7 @@
 """One suite for both runtimes: what steps rely on holds for real servers and for simulated ones."""
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -79,9 +80,16 @@ async def test_a_service_follows_its_endpoints_and_ends_half_closed_connections_
     book = AddressBook(state_dir)
     service, backend = book.assign("uid/-rw"), book.assign("uid/pg-1")
 
+    begun = ended = 0
+
     async def answer_at_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal begun, ended
+        begun += 1
         writer.write(b"heard " + await reader.read())
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        ended += 1
 
     server = await asyncio.start_server(answer_at_the_end, backend, 5432)
     proxy = ServiceProxy(service, 5432)
@@ -93,10 +101,15 @@ async def test_a_service_follows_its_endpoints_and_ends_half_closed_connections_
     writer.write_eof()
     assert len(await reader.read()) == 1_000_006
     writer.close()
+    await writer.wait_closed()
     reader, writer = await asyncio.open_connection(service, 5432)
+    writer.write(b"x")
+    await eventually(lambda: begun == 2)
     await proxy.set_endpoints([])
     assert await reader.read() == b""
     writer.close()
+    await writer.wait_closed()
+    await eventually(lambda: ended == 2)
     await eventually(lambda: bindable(service))
     server.close()
     await server.wait_closed()

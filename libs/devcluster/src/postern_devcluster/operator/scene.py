@@ -33,7 +33,7 @@ class ClusterGoneError(TransientError):
     """The Cluster was deleted, or made again, in the middle of a pass."""
 
 
-class Scene:
+class Scene:  # wider than most: it is the one vocabulary in which every step speaks of status, pods and claims
     """Objects and runtime of one cluster during one pass."""
 
     def __init__(

@@ -22,7 +22,7 @@ _RELOAD_SECONDS = 2.0
 _POLL_SECONDS = 0.025
 
 
-class Server:
+class Server:  # one method for each thing that can be done to or asked of a server
     """Starts, stops and asks one server; keeps its ``Instance`` current."""
 
     def __init__(self, layout: ClusterLayout, view: Instance, on_exit: Callable[[], None]) -> None:
