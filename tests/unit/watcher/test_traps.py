@@ -78,8 +78,9 @@ def test_a_parameter_that_needs_a_restart_is_ready_as_soon_as_the_operator_is_th
         "Waiting for the instances to become active",
         "Primary instance is being restarted in-place",
     )
+    half = (pod(1), pod(2, ready=False))
     told = [database.see(asked)]
-    told += [database.see(changed(asked, phase=phase), after=1) for phase in phases]
+    told += [database.see(changed(asked, phase=p, ready_instances=1), pods=half, after=1) for p in phases]
     told.append(database.see(asked, after=1))
     assert [state.split()[0] for state in told] == ["updating"] * 5 + ["ready"]
 

@@ -15,7 +15,7 @@ class Sight(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     seen_at: float
     differed: bool = False
-    """Something did not match what was asked, so a later match is evidence."""
+    """At first sight something did not match what was asked, so a later match is evidence."""
     reacted: bool = False
     """The operator was in another phase than healthy, so it noticed."""
     calm_since: float | None = None

@@ -72,13 +72,14 @@ def follow_progress(
 
 
 def _look(past: Observed | None, now: float, cluster: ClusterFacts, mismatches: frozenset[Mismatch]) -> Sight:
-    before = past.sight if past is not None and past.generation == cluster.generation else Sight(seen_at=now)
+    known = past is not None and past.generation == cluster.generation
+    before = past.sight if past is not None and known else Sight(seen_at=now, differed=bool(mismatches))
     healthy = cluster.phase == HEALTHY_PHASE
     matches = healthy and not mismatches
     calm_since = (before.calm_since if before.calm_since is not None else now) if matches else None
     return Sight(
         seen_at=before.seen_at,
-        differed=before.differed or bool(mismatches),
+        differed=before.differed,
         reacted=before.reacted or not healthy,
         calm_since=calm_since,
         proven=before.proven,
