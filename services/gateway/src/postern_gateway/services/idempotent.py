@@ -42,7 +42,8 @@ class IdempotentWrites:
                 await drop_expired_key(unit.connection, key)
             claim = await claim_key(unit.connection, key)
             if not claim.locked:
-                raise refuse("request_in_progress", "another request with this Idempotency-Key is running")
+                detail = "another request with this Idempotency-Key is running"
+                raise refuse("request_in_progress", detail, headers={"Retry-After": "1"})
             if claim.stored is None:
                 return await work(unit)
             if claim.fingerprint != key.fingerprint:

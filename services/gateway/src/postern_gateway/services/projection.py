@@ -24,7 +24,6 @@ from postern_common.contracts.states import Phase
 from postern_common.errors import PoisonError
 from postern_common.logging import get_logger
 from postern_common.persistence import Inbox, UnitOfWork, UnitOfWorkFactory
-from postern_common.runtime import crashpoint
 from postern_common.telemetry import current_traceparent
 from postern_gateway.domain.records import DatabaseRecord, OperationRecord
 from postern_gateway.domain.reduction import (
@@ -89,7 +88,6 @@ class ProjectionService:
                 return
             relevance = _Relevance(payload.operation_id, payload.generation, event)
             await self._move(unit, payload.database_id, relevance, lambda s, at: reduce(s, payload, at))
-        crashpoint("projection_after_commit")
 
     async def expire(self, database_id: UUID) -> None:
         """Fail the database's operations past their deadline."""
