@@ -27,6 +27,8 @@ DISTRIBUTIONS = (
     *("services/gateway", "services/provisioner", "services/watcher", "services/audit"),
 )
 MINIMUM_FREE_BYTES = 2 * 1024**3
+RABBITMQ = Path("/usr/lib/rabbitmq/lib")
+POSTGRESQL = Path("/usr/lib/postgresql")
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -83,9 +85,9 @@ def run_steps(missing: list[str]) -> None:
 def missing_packages(*, rabbitmq: bool, postgresql: bool) -> list[str]:
     """Return the distribution packages that are needed and not there."""
     missing = []
-    if rabbitmq and not any(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server")):
+    if rabbitmq and not any(RABBITMQ.glob("rabbitmq_server-*/sbin/rabbitmq-server")):
         missing.append("rabbitmq-server")
-    if postgresql and not any(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+    if postgresql and not any(POSTGRESQL.glob("*/bin/initdb")):
         missing.append("postgresql")
     if importlib.util.find_spec("ensurepip") is None and not PROGRAMS.exists():
         missing.append(f"python{sys.version_info.major}.{sys.version_info.minor}-venv")
