@@ -24,6 +24,8 @@ SETUP = $(PYTHON) tools/setup.py $(if $(call given,POSTERN_AMQP_URL),--without-r
 
 PACKAGES = libs/common/src libs/devcluster/src $(wildcard services/*/src)
 PYTEST = $(BIN)/pytest -q -n $(TEST_WORKERS) --dist loadgroup $(TEST_ARGUMENTS)
+HIDDEN = $(if $(wildcard tests/chaos/test_*.py),,chaos) $(if $(wildcard tests/bench/__main__.py),,bench)
+HIDDEN += $(if $(wildcard tests/conformance/test_*.py),,conformance)
 SUITES = $(wildcard tests/unit tests/contract tests/integration tests/e2e)
 
 .PHONY: help setup up down demo status logs clean-data test test-unit lint format lock
@@ -31,7 +33,7 @@ SUITES = $(wildcard tests/unit tests/contract tests/integration tests/e2e)
 help: ## what you can do here
 	@echo 'Postern — managed PostgreSQL through a REST API. What you can do here:'
 	@echo
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1 \2/p' $(firstword $(MAKEFILE_LIST)) | awk '{ n = $$1 " " $$2; $$1 = ""; $$2 = ""; printf "  %-18s%s\n", n, $$0 }'
+	@sed -n $(foreach name,$(HIDDEN),-e '/^$(name):/d') -e 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1 \2/p' $(firstword $(MAKEFILE_LIST)) | awk '{ n = $$1 " " $$2; $$1 = ""; $$2 = ""; printf "  %-18s%s\n", n, $$0 }'
 	@echo
 	@echo 'Settings, given behind the target (make up POSTERN_HOME=/tmp/second):'
 	@echo '  POSTERN_HOME          another state directory: a second stack beside the first'
@@ -68,6 +70,24 @@ test: setup ## every test, on real RabbitMQ and PostgreSQL
 
 test-unit: setup ## the tests that need no process: seconds
 	@$(PYTEST) tests/unit
+
+ifneq ($(wildcard tests/chaos/test_*.py),)
+.PHONY: chaos
+chaos: setup ## the fault matrix: breaks things on purpose, takes minutes
+	@$(PYTEST) tests/chaos
+endif
+
+ifneq ($(wildcard tests/bench/__main__.py),)
+.PHONY: bench
+bench: setup ## how fast it is, as ratios of one run; writes the figures to a file
+	@$(BIN)/python -m tests.bench $(BENCH_ARGUMENTS)
+endif
+
+ifneq ($(wildcard tests/conformance/test_*.py),)
+.PHONY: conformance
+conformance: setup ## what is relied on, against the development cluster and a real API server
+	@$(PYTEST) tests/conformance
+endif
 
 lint: setup ## style, types, import directions and house rules
 	@failed=0; \
