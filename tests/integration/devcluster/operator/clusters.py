@@ -91,10 +91,14 @@ class DevelopmentCluster:
         return self._log.read_text()
 
     def remove(self) -> None:
+        """Stop, and leave nothing on the machine even where a test went wrong; servers that outlived it are a fault."""
         self.stop()
-        assert self.servers() == [], "PostgreSQL processes outlived the operator"
-
-        shutil.rmtree(self.state_dir)
+        outlived = self.servers()
+        for pid in outlived:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.state_dir, ignore_errors=True)
+        assert outlived == [], "PostgreSQL processes outlived the operator"
 
 
 @contextlib.contextmanager
