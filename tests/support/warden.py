@@ -14,7 +14,7 @@ from postern_devcluster.stack.shutdown import clean_data
 
 
 def main() -> None:
-    """Look at the session's process once a second; when it is gone, end its stacks and servers and remove their data."""
+    """Look at the session's process once a second; when it is gone, end stacks and servers and remove their data."""
     directory, pid, started = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     while start_time(pid) == started:
         time.sleep(1)

@@ -1,5 +1,6 @@
 """A private PostgreSQL server: found again, restarted, killed, and its rows are still there."""
 
+import shutil
 import socket
 from pathlib import Path
 
@@ -47,6 +48,17 @@ def test_the_address_stays_while_its_port_is_free_and_changes_when_it_is_taken(s
         server.start()
         assert server.port != port
     assert server.execute("SELECT 1") == "1"
+
+
+def test_a_state_directory_that_was_removed_by_hand_does_not_stand_in_the_way_of_a_new_one(state: Path) -> None:
+    server = server_in(state)
+    server.start()
+    server.stop()
+    shutil.rmtree(state)
+    state.mkdir()
+    anew = PostgresServer(state, password="another", log_file=state / "postgres.log", durable=False)
+    anew.start()
+    assert anew.execute("SELECT 1") == "1"
 
 
 async def test_nobody_gets_in_without_the_password(state: Path) -> None:

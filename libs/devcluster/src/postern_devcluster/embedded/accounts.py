@@ -52,6 +52,8 @@ class ServerAccount:
             link.mkdir(mode=0o700, parents=True, exist_ok=True)
             return link
         place = shared_directory(state_directory) / name
+        if not link.is_symlink() and place.exists():
+            _set_aside(place)
         place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         place.mkdir(mode=0o700, exist_ok=True)
         os.chown(place, self.uid, self.gid)
@@ -59,6 +61,13 @@ class ServerAccount:
         if not link.is_symlink():
             link.symlink_to(place)
         return place
+
+
+def _set_aside(place: Path) -> None:
+    """Keep what an earlier state directory at the same path left behind: its passwords went with it."""
+    previous = place.with_name(f"{place.name}.previous")
+    shutil.rmtree(previous, ignore_errors=True)
+    place.rename(previous)
 
 
 def shared_directory(state_directory: Path) -> Path:
