@@ -6,6 +6,7 @@ fails or is fenced off, memory is not trusted any more: the records are read aga
 outcome of a commit makes neither a gap nor a duplicate.
 """
 
+import asyncio
 import heapq
 import time
 from collections.abc import Callable, Sequence
@@ -99,7 +100,7 @@ class TransitionService:
                     logger.warning(
                         "transitions_not_written", code=error.code, detail=error.detail, pause=round(pause, 3)
                     )
-                    await self._wakeup.wait(pause)
+                    await asyncio.sleep(pause)  # changes meanwhile must not make it try sooner
                 self._look_at_due()
             self.sightings.forget_orphans()
 
