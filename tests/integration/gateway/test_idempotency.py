@@ -109,3 +109,14 @@ async def test_of_a_hundred_creates_of_one_name_one_is_accepted(gateway: Gateway
     assert {r.json()["code"] for r in results if r.status_code == 409} == {"database_exists"}
     assert await gateway.counts() == (1, 1, 1)
     assert sorted(a["outcome"] for a in await gateway.actions()) == ["accepted"] + ["conflict"] * 99
+
+
+async def test_writes_at_the_same_time_each_get_a_generation_of_their_own(gateway: Gateway) -> None:
+    await gateway.create()
+    wishes = [{"parameters": {"work_mem": f"{size}MB"}} for size in range(5, 25)]
+    results = await asyncio.gather(*(gateway.client.patch(f"{DATABASES}/orders", json=wish) for wish in wishes))
+    assert {r.status_code for r in results} == {202}
+    assert sorted(r.json()["generation"] for r in results) == list(range(2, 22))
+    rows = await gateway.rows("SELECT status FROM gateway.operations ORDER BY generation")
+    assert [row.status for row in rows] == ["superseded"] * 20 + ["pending"]
+    assert (await gateway.get())["generation"] == 21

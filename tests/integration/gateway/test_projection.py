@@ -29,8 +29,8 @@ from postern_gateway.storage.operations import mark_published
 async def test_the_ledger_gets_the_same_command_with_the_same_id(gateway: Gateway) -> None:
     database = await gateway.create()
     rows = await gateway.outbox()
-    (to_provisioner, command), (to_ledger, copy), (_, action) = rows
-    assert (to_provisioner, to_ledger) == (COMMANDS_EXCHANGE, EVENTS_EXCHANGE)
+    (to_ledger, copy), (to_provisioner, command), (_, action) = rows
+    assert (to_ledger, to_provisioner) == (EVENTS_EXCHANGE, COMMANDS_EXCHANGE)
     assert command == copy
     payload = command.payload(ApplyDatabase)
     assert (payload.generation, payload.goal, payload.cluster_name) == (
@@ -251,7 +251,7 @@ async def test_a_command_not_received_within_a_minute_is_emitted_again_to_the_pr
     rows = await gateway.outbox()
     assert len(rows) == 4
     assert rows[3][0] == COMMANDS_EXCHANGE
-    assert encode(rows[3][1]) == encode(rows[0][1])
+    assert encode(rows[3][1]) == encode(rows[1][1])
     await publish(gateway)
     await gateway.tell(received(database))
     await age()
