@@ -20,7 +20,7 @@ from postern_devcluster.stack.services import ProcessSpec
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 """A service drains for 10 s and closes for 3 s at most."""
-STUCK_SECONDS = 20.0
+STUCK_SECONDS = 30.0
 """A process that says the same fault for so long waits for a person, not for time."""
 NOT_LISTENING = frozenset({"it does not listen yet", "its API server does not listen yet"})
 _POLL = 0.1
