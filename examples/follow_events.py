@@ -45,7 +45,9 @@ def follow(url: str, token: str, last: str) -> None:
             for identifier, kind, data in stream(url, token, last):
                 event = json.loads(data)
                 if kind == "reset":
-                    print("reset: some events are older than what is kept; starting over from the oldest", file=sys.stderr)
+                    print(
+                        "reset: some events are older than what is kept; starting over from the oldest", file=sys.stderr
+                    )
                     last = "0"
                     break
                 change = event["data"]

@@ -14,7 +14,9 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180), pytest.mark.xdist_gro
 
 @pytest.mark.parametrize("service", ["gateway", "provisioner", "watcher", "audit"])
 @pytest.mark.parametrize("moment", [0.0, 0.03, 0.8])
-async def test_a_create_survives_the_loss_of_one_service(kill_stack: Stack, kill_api: Api, service: str, moment: float) -> None:
+async def test_a_create_survives_the_loss_of_one_service(
+    kill_stack: Stack, kill_api: Api, service: str, moment: float
+) -> None:
     name = f"{service}-{int(moment * 1000)}-{random.randrange(16**4):04x}"
     created = await kill_api.create(name)
     await asyncio.sleep(moment)  # the moment of the fault is what the test varies, not a wait for a condition

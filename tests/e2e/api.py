@@ -1,4 +1,4 @@
-"""A user of the public REST API, as the end-to-end tests see one: no shortcut into a database, a broker or a cluster."""
+"""A user of the public REST API: no shortcut into a database, a broker or a cluster."""
 
 import asyncio
 import time
@@ -56,7 +56,7 @@ class Api:
         return dict(answer.json())
 
     async def finished(self, database: Json, *, within: float = 90) -> Json:
-        """The database's operation once it ended; long-polls as a user would, and survives a gateway that is restarted."""
+        """The database's operation once it ended; long-polls as a user would, over restarts of the gateway."""
         path = f"/v1/projects/{self.project}/operations/{database['operation']['id']}"
         deadline = time.monotonic() + within
         operation: Json = database["operation"]

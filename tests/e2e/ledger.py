@@ -1,6 +1,7 @@
 """What must hold of the events that a project's ledger shows, whatever happened on the way (I3, I4)."""
 
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 Json = dict[str, Any]
@@ -22,15 +23,13 @@ def assert_revisions_chain(observations: list[Json]) -> None:
     """Revisions count up by one from 1, and each transition starts where the last one ended."""
     revisions = [event["data"]["revision"] for event in observations]
     assert revisions == list(range(1, len(revisions) + 1)), revisions
-    for before, after in zip(observations, observations[1:], strict=False):
+    for before, after in pairwise(observations):
         assert after["data"]["from"] == before["data"]["to"], (before["data"], after["data"])
 
 
 def states(events: list[Json], database_id: str) -> list[str]:
     """States that a database went through, in order."""
-    return [
-        event["data"]["to"] for event in events if event["type"] == STATE and event["subject"] == database_id
-    ]
+    return [event["data"]["to"] for event in events if event["type"] == STATE and event["subject"] == database_id]
 
 
 def of_type(events: list[Json], short: str, database_id: str) -> list[Json]:

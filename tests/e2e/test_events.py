@@ -11,14 +11,22 @@ from tests.e2e.api import Api
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 
-async def read_stream(api: Api, headers: dict[str, str], params: dict[str, str], *, until_ready: bool = True, at_most: int = 10_000) -> list[dict[str, Any]]:
+async def read_stream(
+    api: Api, headers: dict[str, str], params: dict[str, str], *, until_ready: bool = True, at_most: int = 10_000
+) -> list[dict[str, Any]]:
     """Events of an SSE connection until a database is ready, or ``at_most``."""
     found: list[dict[str, Any]] = []
     fields: dict[str, str] = {}
-    async with asyncio.timeout(60), api.http.stream(
-        "GET", f"/v1/projects/{api.project}/events", params=params, headers={"Accept": "text/event-stream", **headers},
-        timeout=httpx.Timeout(10, read=30),
-    ) as answer:
+    async with (
+        asyncio.timeout(60),
+        api.http.stream(
+            "GET",
+            f"/v1/projects/{api.project}/events",
+            params=params,
+            headers={"Accept": "text/event-stream", **headers},
+            timeout=httpx.Timeout(10, read=30),
+        ) as answer,
+    ):
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
         async for line in answer.aiter_lines():
@@ -50,7 +58,9 @@ async def test_a_reader_that_lost_its_connection_resumes_without_gap_or_duplicat
     await api.ready("resumed")
     everything = await api.events()
     first = await read_stream(api, {}, {"after": "0"}, at_most=3, until_ready=False)
-    rest = await read_stream(api, {"Last-Event-ID": first[-1]["sequence"]}, {}, at_most=len(everything) - 3, until_ready=False)
+    rest = await read_stream(
+        api, {"Last-Event-ID": first[-1]["sequence"]}, {}, at_most=len(everything) - 3, until_ready=False
+    )
     assert first + rest == everything
 
 

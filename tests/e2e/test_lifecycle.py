@@ -77,9 +77,9 @@ async def connect_replica(api: Api, name: str):  # type: ignore[no-untyped-def] 
 async def wait_for_rows(sql, count: int) -> None:  # type: ignore[no-untyped-def]
     async with asyncio.timeout(15):
         while True:
-            if await sql.fetchval("SELECT count(*) FROM information_schema.tables WHERE table_name = 't'"):
-                if await sql.fetchval("SELECT count(*) FROM t") == count:
-                    return
+            there = await sql.fetchval("SELECT count(*) FROM information_schema.tables WHERE table_name = 't'")
+            if there and await sql.fetchval("SELECT count(*) FROM t") == count:
+                return
             await asyncio.sleep(0.05)
 
 
@@ -155,9 +155,11 @@ async def test_a_hibernated_database_keeps_its_rows_until_it_is_resumed(api: Api
     assert seen[seen.index("hibernated") :] == ["hibernated", "resuming", "ready"], seen
 
 
-def parent_pid(pid: int) -> int:
-    """The process that started ``pid`` (field 4 of /proc/<pid>/stat, behind the command in parentheses)."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+def postmaster_of(backend: int) -> int:
+    """The process that started ``backend`` (field 4 of /proc/<pid>/stat, behind the command in parentheses)."""
+    parent = int(Path(f"/proc/{backend}/stat").read_text().rpartition(")")[2].split()[1])
+    assert b"postgres" in Path(f"/proc/{parent}/cmdline").read_bytes()
+    return parent
 
 
 async def test_a_killed_primary_fails_over_and_comes_back(api: Api) -> None:
@@ -169,8 +171,7 @@ async def test_a_killed_primary_fails_over_and_comes_back(api: Api) -> None:
         await wait_for_rows(replica, 1)  # replication is asynchronous: an unreplicated row may be lost with its primary
         await replica.close(timeout=5)
         backend = await sql.fetchval("SELECT pg_backend_pid()")
-        postmaster = parent_pid(backend)
-        assert b"postgres" in Path(f"/proc/{postmaster}/cmdline").read_bytes()
+        postmaster = postmaster_of(backend)
         os.kill(postmaster, signal.SIGKILL)
     async with asyncio.timeout(90):
         while True:

@@ -3,6 +3,7 @@
 403, 409 and 412 leave exactly their ``api.action`` in the ledger, the others nothing (semantics 33).
 """
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,12 +53,15 @@ REFUSALS = [
     Refusal("body is no object", 422, "validation_failed", json=["x"], pointer=""),
     Refusal("body is no JSON", 422, "validation_failed", content=b"{", headers=JSON, pointer=""),
     Refusal("NUL", 422, "validation_failed", json=GOOD | {"name": "a\x00b"}),
-    Refusal("wrong content type", 415, "unsupported_media_type", content=b"name: fresh", headers={"Content-Type": "text/yaml"}),
+    Refusal(
+        "wrong content type", 415, "unsupported_media_type", content=b"name: fresh",
+        headers={"Content-Type": "text/yaml"},
+    ),
     Refusal("oversized body", 413, "payload_too_large", content=b'{"name": "' + b"x" * 300_000 + b'"}', headers=JSON),
     Refusal("taken name", 409, "database_exists", json={"name": "taken", "plan": "dev-1"}),
     Refusal(
-        "storage shrink", 422, "validation_failed", method="PATCH", path="/taken", json={"storage": "1Gi"}, headers=MERGE,
-        pointer="/storage", inner="storage_shrink",
+        "storage shrink", 422, "validation_failed", method="PATCH", path="/taken", json={"storage": "1Gi"},
+        headers=MERGE, pointer="/storage", inner="storage_shrink",
     ),
     Refusal("stale ETag", 412, "precondition_failed", method="PATCH", path="/taken", json={"labels": {"a": "b"}},
             headers=MERGE | {"If-Match": '"stale"'}),
@@ -81,7 +85,7 @@ async def quiet(api: Api, settled_after: str) -> list[dict[str, Any]]:
         found = await entries(api)
         if any(e["type"] == ACTION and e["data"]["request_id"] == answer.headers["x-request-id"] for e in found):
             return [e for e in found if e["data"].get("request_id") != answer.headers["x-request-id"]]
-        await __import__("asyncio").sleep(0.05)
+        await asyncio.sleep(0.05)
     raise AssertionError("the dry run never reached the ledger")
 
 
@@ -98,7 +102,11 @@ async def test_every_refusal_names_its_fault_and_leaves_nothing_behind(taken: Ap
         databases = (await taken.http.get(taken.databases)).json()["items"]
         operations = (await taken.http.get(f"/v1/projects/{taken.project}/operations")).json()["items"]
         answer = await taken.http.request(
-            refusal.method, taken.databases + refusal.path, json=refusal.json, content=refusal.content, headers=refusal.headers
+            refusal.method,
+            taken.databases + refusal.path,
+            json=refusal.json,
+            content=refusal.content,
+            headers=refusal.headers,
         )
         assert answer.status_code == refusal.status, (refusal.case, answer.text)
         assert answer.headers["content-type"].startswith("application/problem+json"), refusal.case
@@ -132,23 +140,30 @@ async def test_without_a_credential_or_with_a_wrong_one_the_answer_is_401(api: A
 
 async def test_an_unknown_project_is_404_for_every_method(api: Api) -> None:
     for method, path in (("POST", "databases"), ("GET", "databases"), ("GET", "events"), ("GET", "audit")):
-        answer = await api.http.request(method, f"/v1/projects/no-such-project/{path}", json=GOOD if method == "POST" else None)
+        answer = await api.http.request(
+            method, f"/v1/projects/no-such-project/{path}", json=GOOD if method == "POST" else None
+        )
         assert answer.status_code == 404, answer.text
         assert answer.json()["code"] == "not_found"
 
 
 async def test_a_viewer_reads_but_may_neither_write_nor_read_credentials(taken: Api) -> None:
-    answer = await taken.http.post(f"/v1/projects/{taken.project}/api-keys", json={"name": "eyes", "role": "viewer", "permissions": []})
+    answer = await taken.http.post(
+        f"/v1/projects/{taken.project}/api-keys", json={"name": "eyes", "role": "viewer", "permissions": []}
+    )
     assert answer.status_code == 201, answer.text
     viewer = {"Authorization": f"Bearer {answer.json()['key']}"}
     assert (await taken.http.get(taken.databases, headers=viewer)).status_code == 200
-    for method, path in (("POST", ""), ("DELETE", "/taken"), ("POST", "/taken/actions/restart"), ("GET", "/taken/credentials")):
+    for method, path in (
+        ("POST", ""),
+        ("DELETE", "/taken"),
+        ("POST", "/taken/actions/restart"),
+        ("GET", "/taken/credentials"),
+    ):
         refused = await taken.http.request(
             method, taken.databases + path, json=GOOD if path == "" else None, headers=viewer
         )
         assert refused.status_code == 403, (method, path, refused.text)
         assert refused.json()["code"] == "forbidden"
-    forbidden = [
-        e for e in await quiet(taken, "fence") if e["type"] == ACTION and e["data"]["status"] == 403
-    ]
+    forbidden = [e for e in await quiet(taken, "fence") if e["type"] == ACTION and e["data"]["status"] == 403]
     assert len(forbidden) == 4, forbidden

@@ -1,4 +1,4 @@
-"""Whole stacks for end-to-end and chaos tests: the session's servers, a development cluster and four services of their own.
+"""Whole stacks for end-to-end and chaos tests: the session's servers, a cluster and four services of their own.
 
 Started once per session after collection, shared by all workers, ended with the session's servers. Tests that kill a
 service have a stack of their own, so that the others never see a gateway die.
@@ -46,7 +46,8 @@ def start(servers: SharedServers, name: str) -> Stack:
         environment = {**os.environ, "POSTERN_HOME": str(stack.home)}
         done = subprocess.run(
             [program(), "up", *stack.options],
-            env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=START_SECONDS, check=False,
+            env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=START_SECONDS, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"the stack {name} did not start:\n{done.stdout}{done.stderr}"
     return stack

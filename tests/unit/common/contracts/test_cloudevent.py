@@ -132,7 +132,8 @@ def test_a_command_survives_the_wire_with_all_of_its_desired_state() -> None:
         goal="ready",
         desired=DesiredState(
             plan="standard-2", version=17, instances=2, cpu="2", memory="4Gi", storage="20Gi",
-            parameters={"work_mem": "8MB"}, allowed_cidrs=("10.0.0.0/8",), restarted_at=datetime(2026, 1, 1, tzinfo=UTC),
+            parameters={"work_mem": "8MB"}, allowed_cidrs=("10.0.0.0/8",),
+            restarted_at=datetime(2026, 1, 1, tzinfo=UTC),
         ),
     )  # fmt: skip
     sent = build_event(command, source="/postern/gateway", subject=str(command.database_id))

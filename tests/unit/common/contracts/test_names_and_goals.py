@@ -58,7 +58,9 @@ def test_goals_survive_their_text_form(goal: Goal) -> None:
     assert parse_goal(str(goal)) == goal
 
 
-@pytest.mark.parametrize("text", ["", "failed", "ready;", "ready;primary!=", "hibernated;primary!=x", "ready;primary=x"])
+@pytest.mark.parametrize(
+    "text", ["", "failed", "ready;", "ready;primary!=", "hibernated;primary!=x", "ready;primary=x"]
+)
 def test_an_unknown_goal_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="unknown goal"):
         parse_goal(text)
