@@ -24,7 +24,7 @@ from postern_provisioner.manifests.database import ManifestOptions
 OPTIONS = ManifestOptions(installation="0a1b2c3d", images=ImageChoice(), address_mode=AddressMode.DEVELOPMENT)
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10.0, what: str = "") -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], *, seconds: float = 15.0, what: str = "") -> None:
     """Poll until ``condition`` holds; fails the test with ``what`` when it does not."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):

@@ -22,7 +22,8 @@ from postern_devcluster.apiserver import running_api_server
 from postern_provisioner.bootstrap import build_parts
 from postern_provisioner.handlers import command_handler
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
+"""Processes start slowly on a busy machine."""
 
 NAMESPACE = "postern-acme"
 
