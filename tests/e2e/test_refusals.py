@@ -60,7 +60,7 @@ REFUSALS = [
     Refusal("oversized body", 413, "payload_too_large", content=b'{"name": "' + b"x" * 300_000 + b'"}', headers=JSON),
     Refusal("taken name", 409, "database_exists", json={"name": "taken", "plan": "dev-1"}),
     Refusal(
-        "storage shrink", 422, "validation_failed", method="PATCH", path="/taken", json={"storage": "1Gi"},
+        "storage shrink", 422, "storage_shrink", method="PATCH", path="/taken", json={"storage": "1Gi"},
         headers=MERGE, pointer="/storage", inner="storage_shrink",
     ),
     Refusal("stale ETag", 412, "precondition_failed", method="PATCH", path="/taken", json={"labels": {"a": "b"}},
