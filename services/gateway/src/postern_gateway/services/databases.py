@@ -128,7 +128,7 @@ class DatabaseService:
         if not written:
             await self._raise_taken(unit, call, database.name)
         publish_command(unit, command)
-        self._publish_action(unit, call, change, answer.status)
+        self._publish_action(unit, call, change, answer.status, created=database.name)
         return answer
 
     async def _raise_taken(self, unit: UnitOfWork, call: WriteCall, name: str) -> None:
@@ -174,6 +174,7 @@ class DatabaseService:
         change: Change,
         status: int,
         operation: OperationRecord | None = None,
+        created: str | None = None,
     ) -> None:
         operation = change.operation or operation
         unit.publish(
@@ -185,6 +186,7 @@ class DatabaseService:
                 subject=change.database.id,
                 operation_id=None if operation is None else operation.id,
                 diff=change.diff,
+                created=created,
             )
         )
 

@@ -83,6 +83,7 @@ class ProjectService:
                 status=201,
                 subject=project.id,
                 diff={"name": [None, project.name]},
+                created=project.name,
             )
             unit.publish(action)
             return answer
@@ -142,7 +143,8 @@ class ApiKeyService:
             if stored is not None:
                 await insert_key(unit.connection, *stored)
             diff = {"name": [None, body.name], "role": [None, body.role], "permissions": [None, body.permissions]}
-            unit.publish(build_action(call.caller, call.project, outcome="accepted", status=201, diff=diff))
+            made = str(record.id)
+            unit.publish(build_action(call.caller, call.project, outcome="accepted", status=201, diff=diff, created=made))
             return answer_document(show_api_key(record, format_key(record.id, secret)), 201, location)
 
         return await self._writes.run(call.key, work)

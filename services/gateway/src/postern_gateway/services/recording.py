@@ -47,8 +47,12 @@ def build_action(
     subject: UUID | None = None,
     operation_id: UUID | None = None,
     diff: dict[str, Any] | None = None,
+    created: str | None = None,
 ) -> CloudEvent:
-    """The event of one call. ``subject`` is the database where there is one, else the project (semantics 28)."""
+    """The event of one call. ``subject`` is the database where there is one, else the project (semantics 28).
+
+    ``created`` is the name that a POST to a collection made: the resource is then what was made, not where.
+    """
     traceparent, tracestate = current_traceparent()
     principal = caller.principal
     project_id = principal.project_id if project is None else project.id
@@ -58,7 +62,7 @@ def build_action(
         address=caller.address,
         method=caller.method,
         route=caller.route,
-        resource=caller.path[:500],
+        resource=(caller.path if created is None else f"{caller.path}/{created}")[:500],
         outcome=outcome,
         status=status,
         request_id=caller.request_id,
