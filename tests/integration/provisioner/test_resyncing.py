@@ -69,6 +69,34 @@ async def test_an_edited_object_gets_its_fields_back_and_keeps_those_of_others(p
     assert len(await provisioner.events("database.applied")) == 1
 
 
+async def unlabelled(provisioner: Provisioner) -> UUID:
+    database_id = await created(provisioner)
+    cluster = await provisioner.kube.request("GET", path(database_id))
+    cluster["metadata"]["labels"] = {}
+    provisioner.kube.seed(cluster)
+    return database_id
+
+
+async def test_labels_that_somebody_took_away_come_back(provisioner: Provisioner) -> None:
+    database_id = await unlabelled(provisioner)
+
+    assert await provisioner.parts.resyncing.resync() == 1
+
+    async def labelled() -> bool:
+        labels = (await provisioner.kube.request("GET", path(database_id)))["metadata"].get("labels", {})
+        return labels.get("postern.dev/database-id") == str(database_id)
+
+    await eventually(labelled)
+
+
+async def test_a_delete_finds_a_cluster_whose_labels_were_taken_away(provisioner: Provisioner) -> None:
+    database_id = await unlabelled(provisioner)
+    await provisioner.handle(delete_command(database_id, 2))
+    await provisioner.wait_for_events("database.removed")
+
+    assert not await exists(provisioner, path(database_id))
+
+
 @pytest.mark.parametrize("resource", [CLUSTERS, NETWORK_POLICIES])
 async def test_a_deleted_object_is_made_again(provisioner: Provisioner, resource: Any) -> None:
     database_id = await created(provisioner)

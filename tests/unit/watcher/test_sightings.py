@@ -130,6 +130,22 @@ async def test_a_cluster_without_identity_is_ignored() -> None:
     assert len(desk.sightings) == 0
 
 
+async def test_a_known_cluster_keeps_its_identity_when_somebody_takes_its_labels_away() -> None:
+    desk = Desk()
+    sink = ClusterSink(desk.sightings, lambda: None)
+    await sink.changed(ChangeType.ADDED, cluster())
+    desk.sightings.remember(advance(None, new_database(), cluster(), NOW).record)
+    bare = {"database_id": "", "project_id": "", "project": "", "database": ""}
+    await sink.changed(ChangeType.MODIFIED, cluster(**bare, phase="Failing over"))
+    entry = desk.sightings.get(KEY)
+    assert entry is not None
+    assert entry.cluster == cluster(phase="Failing over")
+    await sink.changed(ChangeType.MODIFIED, cluster(**bare, uid="uid-2", phase="Setting up primary"))
+    entry = desk.sightings.get(KEY)
+    assert entry is not None
+    assert entry.cluster == cluster(phase="Failing over")
+
+
 def test_an_idle_cluster_costs_little_memory() -> None:
     desk = Desk()
     desk.sightings.see_cluster(cluster(traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01"))

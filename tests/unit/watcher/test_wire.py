@@ -59,6 +59,7 @@ def test_parameters_and_reloads_change_the_hidden_part_and_nothing_else_does() -
     reloaded = cluster_of(spec=spec, metadata={"annotations": {"cnpg.io/reloadedAt": "now"}})
     assert reloaded.hidden != plain.hidden
     assert reloaded.marks != plain.marks
+    assert cluster_of(spec=spec, metadata={"labels": {"postern.dev/database": "orders"}}).marks != plain.marks
 
 
 def test_the_editor_is_the_newest_writer_of_anything_but_the_status() -> None:

@@ -96,7 +96,9 @@ def build_parts(
             claims=claims,
             unit_of_work=UnitOfWorkFactory(engine, outbox),
             applying=_build_applying(kube, objects, capabilities, projects, options),
-            removing=RemoveService(objects=objects, claims=claims, capabilities=capabilities),
+            removing=RemoveService(
+                objects=objects, claims=claims, capabilities=capabilities, installation=options.installation
+            ),
             wakeup=due_wakeup,
         ),
         resyncing=ResyncService(

@@ -138,6 +138,22 @@ def test_what_may_be_written_over() -> None:
     check_writable(found(annotations=None), target(generation=1), "me")
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {},
+        {"postern.dev/database-id": str(DATABASE_ID)},
+        {"postern.dev/installation": "me"},
+    ],
+)
+def test_an_object_of_ours_whose_labels_were_taken_away_is_still_ours(labels: dict[str, str]) -> None:
+    ours = {"postern.dev/generation": "3", "postern.dev/operation-id": "one"}
+    check_writable(found(labels=labels, annotations=ours), target(generation=3), "me")
+    for foreign in ({"postern.dev/installation": "other"}, {"postern.dev/database-id": "other"}):
+        with pytest.raises(PermanentError):
+            check_writable(found(labels={**labels, **foreign}, annotations=ours), target(generation=3), "me")
+
+
 @pytest.mark.parametrize("text", ["", "x", "-1", "³", "1.0"])
 def test_a_generation_that_is_no_number_counts_as_none(text: str) -> None:
     assert generation_of(found(annotations={"postern.dev/generation": text})) == 0

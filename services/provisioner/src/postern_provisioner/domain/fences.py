@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from postern_common.contracts.kubernetes import ANNOTATION_GENERATION, LABEL_DATABASE_ID, LABEL_INSTALLATION
+from postern_common.contracts.kubernetes import (
+    ANNOTATION_GENERATION,
+    ANNOTATION_OPERATION_ID,
+    LABEL_DATABASE_ID,
+    LABEL_INSTALLATION,
+)
 from postern_common.contracts.reasons import Reason
 from postern_common.errors import PermanentError, TransientError
 from postern_provisioner.domain.target import Target
@@ -19,9 +24,7 @@ def check_writable(found: Mapping[str, Any] | None, target: Target, installation
         return
     metadata = found["metadata"]
     what = f"{found.get('kind', 'object')} {metadata['name']}"
-    labels = metadata.get("labels") or {}
-    mine = (str(target.identity.database_id), installation)
-    if (labels.get(LABEL_DATABASE_ID), labels.get(LABEL_INSTALLATION)) != mine:
+    if not is_of_target(found, target, installation):
         raise PermanentError(Reason.NAME_CONFLICT, f"{what} exists and belongs to somebody else")
     if generation_of(found) > target.generation:
         raise PermanentError(
@@ -29,6 +32,24 @@ def check_writable(found: Mapping[str, Any] | None, target: Target, installation
         )
     if metadata.get("deletionTimestamp"):
         raise TransientError(Reason.APPLY_CONFLICT, f"{what} is being deleted by somebody else")
+
+
+def is_of_target(found: Mapping[str, Any], target: Target, installation: str) -> bool:
+    """Whether an object of the target's name is the target's, even when somebody took labels of ours away.
+
+    A label that is another's is never ours; one that is missing is, on an object that carries our annotations: its name
+    ends in a part of the database's id, and without this no repair and no delete would ever find it again.
+    """
+    metadata = found["metadata"]
+    labels = metadata.get("labels") or {}
+    owner = (labels.get(LABEL_DATABASE_ID), labels.get(LABEL_INSTALLATION))
+    mine = (str(target.identity.database_id), installation)
+    if owner == mine:
+        return True
+    if any(label not in (None, wanted) for label, wanted in zip(owner, mine, strict=True)):
+        return False
+    annotations = metadata.get("annotations") or {}
+    return ANNOTATION_GENERATION in annotations and ANNOTATION_OPERATION_ID in annotations
 
 
 def check_namespace(found: Mapping[str, Any] | None, installation: str) -> None:

@@ -1,4 +1,4 @@
-"""Removing: every object of a database is found by label, told why, and deleted as it was found (semantics 15)."""
+"""Removing: every object of a database is found, told why, and deleted as it was found (semantics 15)."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from postern_common.kube.paths import CLUSTERS, NETWORK_POLICIES, POD_MONITORS, 
 from postern_common.logging import get_logger
 from postern_common.runtime import crashpoint
 from postern_provisioner.domain.crashpoints import AFTER_DELETE_ANNOTATIONS
-from postern_provisioner.domain.fences import generation_of
+from postern_provisioner.domain.fences import generation_of, is_of_target
 from postern_provisioner.domain.outcomes import Removed, StillThere
 from postern_provisioner.domain.target import Target
 from postern_provisioner.manifests.database import build_annotations
@@ -29,10 +29,13 @@ log = get_logger(__name__)
 class RemoveService:
     """Deletes one tombstoned target's objects. The namespace belongs to the project and stays."""
 
-    def __init__(self, *, objects: ObjectStore, claims: ClaimStore, capabilities: Capabilities) -> None:
+    def __init__(
+        self, *, objects: ObjectStore, claims: ClaimStore, capabilities: Capabilities, installation: str
+    ) -> None:
         self._objects = objects
         self._claims = claims
         self._capabilities = capabilities
+        self._installation = installation
 
     async def remove(self, claim: Claim, lease: Lease) -> Removed | StillThere:
         """One attempt: delete what is found, then look again. Raises what Kubernetes says."""
@@ -65,11 +68,19 @@ class RemoveService:
         kinds: list[Resource] = [CLUSTERS, NETWORK_POLICIES]
         if await self._capabilities.serves_pod_monitors():
             kinds.append(POD_MONITORS)
-        identity = target.identity
-        lists = await concurrently(
-            *(self._objects.of_database(kind, identity.namespace, identity.database_id) for kind in kinds)
-        )
+        lists = await concurrently(*(self._find_of_kind(kind, target) for kind in kinds))
         return [item for items in lists for item in items]
+
+    async def _find_of_kind(self, kind: Resource, target: Target) -> list[dict[str, Any]]:
+        """By label, and by name where the label was taken away: nothing of ours may be left behind."""
+        identity = target.identity
+        found = await self._objects.of_database(kind, identity.namespace, identity.database_id)
+        if any(item["metadata"]["name"] == identity.cluster_name for item in found):
+            return found
+        named = await self._objects.get(kind, identity.cluster_name, identity.namespace)
+        if named is not None and is_of_target(named, target, self._installation):
+            found.append(named)
+        return found
 
     async def _delete(self, item: dict[str, Any], target: Target, lease: Lease) -> None:
         if item["metadata"].get("deletionTimestamp"):

@@ -1,7 +1,8 @@
 """Drift: somebody else edited or deleted a Cluster of ours (semantics 11).
 
-Told by what only moves with a write: Kubernetes' own generation of the spec, and the action annotations. Our own writes
-come with a new Postern generation, or (repairs, the way out of a refused resize) under our field manager.
+Told by what only moves with a write: Kubernetes' own generation of the spec, and the marks (action annotations and
+identity labels). Our own writes come with a new Postern generation, or (repairs, the way out of a refused resize) under
+our field manager.
 """
 
 from dataclasses import dataclass
@@ -41,5 +42,5 @@ def find_drift(record: Record | None, cluster: ClusterFacts | None) -> Drift | N
     if record.spec_generation != cluster.spec_generation:
         return Drift(who, "the spec was edited")
     if record.marks != cluster.marks:
-        return Drift(who, "an action annotation was edited")
+        return Drift(who, "an action annotation or a label of ours was edited")
     return None

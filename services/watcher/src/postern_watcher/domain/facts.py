@@ -36,7 +36,7 @@ class ClusterFacts(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     hibernation: str | None = None
     restarted_at: str | None = None
     marks: str = ""
-    """Fingerprint of the action annotations: they are part of what was asked, but not of the spec."""
+    """Fingerprint of action annotations and identity labels: part of what was asked, but not of the spec."""
 
     instances: int = 0
     image: str | None = None

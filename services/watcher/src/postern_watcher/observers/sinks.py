@@ -50,14 +50,25 @@ class ClusterSink:
             self._see(item)
 
     def _see(self, cluster: ClusterFacts) -> None:
-        try:
-            UUID(cluster.database_id)
-            UUID(cluster.project_id)
-        except ValueError:
-            IGNORED.labels("identity_labels").inc()
-            logger.warning("cluster_ignored", namespace=cluster.namespace, cluster=cluster.name, why="identity_labels")
-            return
+        if not _has_identity(cluster):
+            known = self._sightings.identify(cluster)
+            if known is None:
+                IGNORED.labels("identity_labels").inc()
+                logger.warning(
+                    "cluster_ignored", namespace=cluster.namespace, cluster=cluster.name, why="identity_labels"
+                )
+                return
+            cluster = known
         self._sightings.see_cluster(cluster)
+
+
+def _has_identity(cluster: ClusterFacts) -> bool:
+    try:
+        UUID(cluster.database_id)
+        UUID(cluster.project_id)
+    except ValueError:
+        return False
+    return bool(cluster.project and cluster.database)
 
 
 class OwnedSink:

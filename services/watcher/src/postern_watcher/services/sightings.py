@@ -6,6 +6,8 @@ for a while: the three watches race, and other CloudNativePG users' pods must no
 
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from postern_watcher.domain.entry import Entry, pack, unpack
 from postern_watcher.domain.facts import ClusterFacts, PodFacts, VolumeFacts, WarningFacts
 from postern_watcher.domain.record import Record
@@ -68,6 +70,20 @@ class Sightings:
         entry.cluster = cluster
         self.put(key, entry)
         self._changed(key)
+
+    def identify(self, cluster: ClusterFacts) -> ClusterFacts | None:
+        """The Cluster with the identity that is recorded for this very object, whose labels somebody took away."""
+        entry = self.get(key_of(cluster.namespace, cluster.name))
+        record = entry.record if entry is not None else None
+        if record is None or record.observed.uid != cluster.uid:
+            return None
+        return msgspec.structs.replace(
+            cluster,
+            database_id=record.database_id,
+            project_id=record.project_id,
+            project=record.project,
+            database=record.name,
+        )
 
     def lose_cluster(self, key: str) -> None:
         """A Cluster is gone."""

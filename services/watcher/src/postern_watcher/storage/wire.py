@@ -231,7 +231,7 @@ def decode_cluster(raw: msgspec.Raw | bytes) -> ClusterFacts:
         traceparent=annotations.get(ANNOTATION_TRACEPARENT),
         hibernation=annotations.get(ANNOTATION_HIBERNATION),
         restarted_at=annotations.get(ANNOTATION_RESTARTED_AT),
-        marks=_digest(*(annotations.get(name, "") for name in _ACTIONS)),
+        marks=_digest(*(annotations.get(name, "") for name in _ACTIONS), *(labels.get(n, "") for n in _IDENTITY)),
         instances=spec.instances,
         image=spec.image_name,
         storage=_text(spec.storage.size) if spec.storage and spec.storage.size is not None else None,
@@ -241,6 +241,7 @@ def decode_cluster(raw: msgspec.Raw | bytes) -> ClusterFacts:
     )
 
 
+_IDENTITY = (LABEL_PROJECT, LABEL_PROJECT_ID, LABEL_DATABASE, LABEL_DATABASE_ID)
 _ACTIONS = (ANNOTATION_HIBERNATION, ANNOTATION_RESTARTED_AT, ANNOTATION_RELOADED_AT)
 
 
