@@ -9,6 +9,13 @@ from postern_watcher.domain.facts import ClusterFacts, PodFacts, VolumeFacts
 from postern_watcher.storage.wire import decode_cluster, decode_pod, decode_volume, decode_warning
 
 
+WHOLE = {
+    "labels": {f"postern.dev/{name}": "x" for name in ("project", "project-id", "database", "database-id")},
+    "annotations": {"cnpg.io/hibernation": "off"},
+}
+"""What every Cluster of ours carries."""
+
+
 def raw(**content: Any) -> bytes:
     return json.dumps(content).encode()
 
@@ -68,9 +75,16 @@ def test_the_editor_is_the_newest_writer_of_anything_but_the_status() -> None:
         {"manager": "kubectl-edit", "operation": "Update", "time": "2026-11-20T12:00:05Z"},
         {"manager": "operator", "operation": "Update", "time": "2026-11-20T12:00:09Z", "subresource": "status"},
     ]
-    assert cluster_of(metadata={"managedFields": fields}).editor == "kubectl-edit"
-    assert cluster_of(metadata={"managedFields": fields[:1]}).editor == "postern-provisioner"
-    assert cluster_of().editor is None
+    assert cluster_of(metadata={**WHOLE, "managedFields": fields}).editor == "kubectl-edit"
+    assert cluster_of(metadata={**WHOLE, "managedFields": fields[:1]}).editor == "postern-provisioner"
+    assert cluster_of(metadata=WHOLE).editor is None
+
+
+@pytest.mark.parametrize("missing", ["postern.dev/database-id", "postern.dev/project", "cnpg.io/hibernation"])
+def test_what_we_always_write_was_not_taken_away_by_us(missing: str) -> None:
+    fields = [{"manager": "postern-provisioner", "operation": "Apply", "time": "2026-11-20T12:00:00Z"}]
+    less = {part: {key: text for key, text in held.items() if key != missing} for part, held in WHOLE.items()}
+    assert cluster_of(metadata={**less, "managedFields": fields}).editor is None
 
 
 def test_a_pod_says_what_it_is_and_how_it_is() -> None:
