@@ -8,7 +8,6 @@ import pytest
 from postern_watcher.domain.facts import ClusterFacts, PodFacts, VolumeFacts
 from postern_watcher.storage.wire import decode_cluster, decode_pod, decode_volume, decode_warning
 
-
 WHOLE = {
     "labels": {f"postern.dev/{name}": "x" for name in ("project", "project-id", "database", "database-id")},
     "annotations": {"cnpg.io/hibernation": "off"},
