@@ -127,6 +127,37 @@ async def test_hibernate_and_resume_end_at_their_goals(gateway: Gateway) -> None
     assert (await gateway.get())["operation"]["status"] == "succeeded"
 
 
+async def test_a_hibernation_that_a_failed_change_took_over_can_be_asked_for_again(gateway: Gateway) -> None:
+    database = await gateway.create()
+    await gateway.make_ready(database)
+    action = f"{DATABASES}/orders/actions"
+    assert (await gateway.client.post(f"{action}/hibernate")).status_code == 202
+    patched = (await gateway.client.patch(f"{DATABASES}/orders", json={"instances": 3})).json()
+    on_its_way = await gateway.client.post(f"{action}/hibernate")
+    assert on_its_way.json()["operation"]["id"] == patched["operation"]["id"]
+    await gateway.tell(apply_failed(patched, "admission_denied", retryable=False))
+
+    again = await gateway.client.post(f"{action}/hibernate")
+
+    assert again.status_code == 200
+    assert (again.json()["operation"]["type"], again.json()["operation"]["status"]) == ("hibernate", "pending")
+
+
+async def test_a_growth_that_was_overtaken_but_happened_cannot_be_taken_back(gateway: Gateway) -> None:
+    database = await gateway.create()
+    await gateway.make_ready(database)
+    grown = (await gateway.client.patch(f"{DATABASES}/orders", json={"storage": "40Gi"})).json()
+    back = await gateway.client.patch(f"{DATABASES}/orders", json={"storage": "20Gi"})
+    assert back.status_code == 202
+    await gateway.tell(apply_failed(back.json(), "admission_denied", retryable=False))
+    await gateway.tell(seen(grown, 2, "ready", generation=2, observed_generation=2, storage="41Gi"))
+
+    refused = await gateway.client.patch(f"{DATABASES}/orders", json={"storage": "30Gi"})
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "storage_shrink")
+    assert (await gateway.client.patch(f"{DATABASES}/orders", json={"storage": "40Gi"})).status_code == 202
+
+
 async def test_a_switchover_needs_another_primary(gateway: Gateway) -> None:
     database = await gateway.create(instances=2)
     await gateway.make_ready(database, primary="orders-1")

@@ -123,10 +123,17 @@ def reduce_observation(situation: Situation, event: DatabaseObservation, at: dat
         observed_generation=max(event.observed_generation, database.observed_generation),
         observation=event.observed,
     )
+    # volumes can have grown for a generation that was overtaken before its ``applied``; what was asked for counts, not
+    # the capacity: a storage system may round it up
+    volume = _bytes_or_none(event.observed.storage) or 0
+    grown = [o.storage for o in situation.operations if o.storage <= volume]
     changed = replace(
         situation,
         database=replace(
-            database, observed=observed, ever_ready=database.ever_ready or event.to_state is DatabaseState.READY
+            database,
+            observed=observed,
+            ever_ready=database.ever_ready or event.to_state is DatabaseState.READY,
+            largest_storage=max([database.largest_storage, *grown]),
         ),
     )
     if event.reason == Reason.VOLUME_EXPANSION_REFUSED:

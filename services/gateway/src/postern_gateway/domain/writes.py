@@ -198,7 +198,8 @@ def _set_hibernated(
     trace_id: str | None,
 ) -> Change:
     wanted = kind is OperationType.HIBERNATE
-    failed = newest.type is kind and newest.status is OperationStatus.FAILED
+    # a change made while asleep has the same goal as the hibernation that it superseded; a switchover has no part in it
+    failed = newest.status is OperationStatus.FAILED and newest.type is not OperationType.SWITCHOVER
     if database.desired.hibernated is wanted and not failed:
         return Change(database)
     desired = database.desired.model_copy(update={"hibernated": wanted})
