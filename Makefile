@@ -23,10 +23,10 @@ OWN_DATABASES = $(and $(call given,POSTERN_DATABASE_URL),$(call given,KUBECONFIG
 SETUP = $(PYTHON) tools/setup.py $(if $(call given,POSTERN_AMQP_URL),--without-rabbitmq) $(if $(OWN_DATABASES),--without-postgresql)
 
 PACKAGES = libs/common/src libs/devcluster/src $(wildcard services/*/src)
-PYTEST = $(BIN)/pytest -q -n $(TEST_WORKERS) --dist loadgroup $(TEST_ARGUMENTS)
+PYTEST = $(BIN)/pytest -q -n $(TEST_WORKERS) --dist loadfile $(TEST_ARGUMENTS)
 HIDDEN = $(if $(wildcard tests/chaos/test_*.py),,chaos) $(if $(wildcard tests/bench/__main__.py),,bench)
 HIDDEN += $(if $(wildcard tests/conformance/test_*.py),,conformance)
-SUITES = $(wildcard tests/unit tests/contract tests/integration tests/e2e)
+SUITES = $(wildcard tests/unit tests/contract tests/integration tests/e2e tests/chaos)
 
 .PHONY: help setup up down demo status logs clean-data test test-unit lint format lock
 

@@ -70,6 +70,7 @@ TABLE = [
     ("switching over", GROWN, seen(S.READY, 1), operation("switchover", "running"), S.UPDATING, "applying"),
     ("changed before it was ever ready", YOUNG, seen(S.READY, 1), OPEN, S.PROVISIONING, "creating"),
     ("being made", YOUNG, seen(S.PROVISIONING, 0, "unschedulable"), OPEN, S.PROVISIONING, "unschedulable"),
+    ("never was ready, failed", YOUNG, seen(S.PROVISIONING, 1), FAILED, S.FAILED, "manifest_rejected"),
     ("what failed is not there", GROWN, seen(S.READY, 1), FAILED, S.DEGRADED, "manifest_rejected"),
     ("what failed and came true later", GROWN, seen(S.READY, 2), FAILED, S.READY, "as_seen"),
     ("there", GROWN, seen(S.READY, 2), operation("update", "succeeded"), S.READY, "as_seen"),

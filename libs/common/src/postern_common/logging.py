@@ -26,6 +26,8 @@ _LIBRARY_LEVELS: Final = {
     "alembic": logging.INFO,
     "sqlalchemy": logging.WARNING,
     "asyncio": logging.WARNING,
+    "httpx": logging.WARNING,  # a line with the address for every request
+    "httpcore": logging.WARNING,
 }
 
 Processor = Callable[[Any, str, MutableMapping[str, Any]], Any]

@@ -8,7 +8,7 @@ from aio_pika.exceptions import ProbableAuthenticationError
 
 from postern_devcluster.embedded import EmbeddedServerError, RabbitServer, StopOutcome, rabbit
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180), pytest.mark.xdist_group("rabbit")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 QUORUM = {"x-queue-type": "quorum"}
 

@@ -64,7 +64,9 @@ def project(desired: Intent, last_observed: LastObserved | None, newest: Operati
     if newest.status.is_open:
         return _under_way(desired, seen, newest)
     if newest.status is OperationStatus.FAILED and newest.error is not None:
-        return Projection(DatabaseState.DEGRADED, newest.error.code, newest.error.detail)
+        # "degraded" says that it serves; what was never ready never served (docs/adr/0012)
+        state = DatabaseState.DEGRADED if desired.ever_ready else DatabaseState.FAILED
+        return Projection(state, newest.error.code, newest.error.detail)
     return seen
 
 
