@@ -77,18 +77,18 @@ class ApplyService:
             target, self._options, running_image=_image(cluster), with_pod_monitor=with_pod_monitor
         )
         await self._check_growth(cluster, manifests.cluster)
-        if target.is_applied:
-            return await self._repair(manifests, live, lease)
-        if target.undo_resize and cluster is not None and _shrinks(cluster, manifests.cluster):
-            lease.require()
-            freed = await self._objects.apply(without_validation(manifests.cluster), seen=cluster)
+        freed = await self._free(target, cluster, manifests.cluster, lease)
+        if freed is not None:
             live = {**live, CLUSTERS: freed}
+        elif target.is_applied:
+            return await self._repair(manifests, live, lease)
         written = await concurrently(
             *(self._write(manifest, live.get(_resource(manifest)), lease) for manifest in manifests.all())
         )
         if target.pending_switchover is not None:
             await self._switchovers.switch(target, written[0], lease)
-        return Applied(tuple(_reference(m) for m in manifests.all()), manifests.image)
+        repaired = ("Cluster: a size that its storage class refuses",) if target.is_applied else ()
+        return Applied(tuple(_reference(m) for m in manifests.all()), manifests.image, repaired)
 
     async def _read(self, target: Target, with_pod_monitor: bool) -> Live:
         """What is there. At the very first attempt the Cluster alone tells whether anything can be."""
@@ -117,24 +117,51 @@ class ApplyService:
                 repaired.append(f"{manifest['kind']} {manifest['metadata']['name']}: {', '.join(fields)}")
         return Applied(tuple(_reference(m) for m in manifests.all()), manifests.image, tuple(repaired))
 
+    async def _free(
+        self, target: Target, cluster: dict[str, Any] | None, manifest: Mapping[str, Any], lease: Lease
+    ) -> dict[str, Any] | None:
+        """Put a size back past the webhook, where it stopped the operator (semantics 18); None: no need.
+
+        Asked for by the gateway, or because somebody else gave the Cluster a size that its class refuses. Volumes that
+        could grow have grown: theirs is never put back.
+        """
+        if cluster is None or _size(manifest) >= _size(cluster):
+            return None
+        if not target.undo_resize:
+            _, storage_class = await self._find_class(cluster, manifest)
+            if storage_class is None or _can_grow(storage_class):
+                return None
+        lease.require()
+        return await self._objects.apply(without_validation(manifest), seen=cluster)
+
     async def _check_growth(self, cluster: Mapping[str, Any] | None, manifest: Mapping[str, Any]) -> None:
         """The API accepts a growth that the storage class refuses; then the operator stops reconciling the cluster."""
         if cluster is None or _size(manifest) <= _size(cluster):
             return
-        name = manifest["spec"]["storage"].get("storageClass") or _storage_class(cluster)
-        try:
-            storage_class = await self._facts.storage_class(name)
-        except ForbiddenError:
-            if name is not None:
-                raise
-            storage_class = None
+        name, storage_class = await self._find_class(cluster, manifest)
         if storage_class is None and name is None:
             return  # which class the volumes have cannot be known here: the watcher sees a refusal (semantics 18)
-        if storage_class is None or storage_class.get("allowVolumeExpansion") is not True:
+        if storage_class is None or not _can_grow(storage_class):
             named = name if storage_class is None else storage_class["metadata"]["name"]
             raise PermanentError(
                 Reason.VOLUME_EXPANSION_REFUSED, f"the storage class {named} does not allow volumes to grow"
             )
+
+    async def _find_class(
+        self, cluster: Mapping[str, Any], manifest: Mapping[str, Any]
+    ) -> tuple[str | None, dict[str, Any] | None]:
+        """Name of the storage class (None: the default one) and the class itself, where it is there and may be read."""
+        name: str | None = manifest["spec"]["storage"].get("storageClass") or _storage_class(cluster)
+        try:
+            return name, await self._facts.storage_class(name)
+        except ForbiddenError:
+            if name is not None:
+                raise
+            return None, None
+
+
+def _can_grow(storage_class: Mapping[str, Any]) -> bool:
+    return storage_class.get("allowVolumeExpansion") is True
 
 
 def _resource(manifest: Mapping[str, Any]) -> Resource:
@@ -163,7 +190,3 @@ def _size(cluster: Mapping[str, Any]) -> Decimal:
 
 def _storage_class(cluster: Mapping[str, Any]) -> str | None:
     return ((cluster.get("spec") or {}).get("storage") or {}).get("storageClass")
-
-
-def _shrinks(cluster: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
-    return _size(manifest) < _size(cluster)
