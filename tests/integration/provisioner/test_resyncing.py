@@ -84,7 +84,7 @@ async def test_labels_that_somebody_took_away_come_back(provisioner: Provisioner
 
     async def labelled() -> bool:
         labels = (await provisioner.kube.request("GET", path(database_id)))["metadata"].get("labels", {})
-        return labels.get("postern.dev/database-id") == str(database_id)
+        return bool(labels.get("postern.dev/database-id") == str(database_id))
 
     await eventually(labelled)
 
