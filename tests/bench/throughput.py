@@ -14,7 +14,7 @@ from tests.bench.stack import REPOSITORY, Bench
 from postern_devcluster.embedded import choose_port
 
 ROUNDS = 3
-REQUESTS = 300
+REQUESTS = 334
 CONNECTIONS = 16
 _SETTLE_SECONDS = 60
 
