@@ -165,9 +165,11 @@ class _Statements:
             f" UPDATE {outbox} o SET source_sequence = n.first + p.place - 1 FROM picked p, counted n"
             " WHERE n.shard = p.shard AND o.position = p.position RETURNING o.position, o.source_sequence"
         )
+        # Nobody waits for the disk here: what a crash of the server makes it forget is sent again, under the same id.
         self.mark_sent = text(
             f"UPDATE {outbox} o SET sent_at = clock_timestamp(), attempts = o.attempts + 1, next_attempt_at = NULL"  # noqa: S608
-            f" FROM {leases} l, {_EPOCHS} WHERE o.position = ANY(CAST(:positions AS bigint[])) AND o.sent_at IS NULL"
+            f" FROM {leases} l, {_EPOCHS}, set_config('synchronous_commit', 'off', true)"
+            " WHERE o.position = ANY(CAST(:positions AS bigint[])) AND o.sent_at IS NULL"
             " AND l.shard = o.shard AND e.shard = l.shard AND l.epoch = e.epoch RETURNING o.position"
         )
         self.mark_failed = text(

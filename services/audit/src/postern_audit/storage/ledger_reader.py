@@ -42,7 +42,9 @@ class LedgerReader:
     """Answers from committed entries only. Errors: ``DependencyDownError``, ``TransientError``."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+        # Every read is one statement, its own transaction: BEGIN and COMMIT would be two of three round trips between
+        # an entry's commit and its line at a subscriber.
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def head(self) -> Head:
         """Place of the newest entry as the writer recorded it."""

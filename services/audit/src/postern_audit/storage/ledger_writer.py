@@ -24,16 +24,16 @@ class FencedError(TransientError):
 
 
 _ARRAYS: Final = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in COLUMNS)
-_INSERT: Final = text(f"INSERT INTO audit.ledger ({', '.join(NAMES)}) SELECT * FROM unnest({_ARRAYS})")  # noqa: S608 - constants
 _LOCK_HEAD: Final = text("SELECT position, hash, epoch FROM audit.ledger_head FOR UPDATE")
-_MOVE_HEAD: Final = text("UPDATE audit.ledger_head SET position = :position, hash = :hash, epoch = :epoch")
 _SEQUENCES: Final = text(
     "SELECT project, sequence FROM audit.ledger_streams WHERE project = ANY(CAST(:projects AS text[]))"
 )
-_MOVE_SEQUENCES: Final = text(
-    "INSERT INTO audit.ledger_streams AS s (project, sequence)"
-    " SELECT * FROM unnest(CAST(:projects AS text[]), CAST(:sequences AS bigint[]))"
-    " ON CONFLICT (project) DO UPDATE SET sequence = excluded.sequence"
+_INSERT: Final = text(
+    f"WITH entries AS (INSERT INTO audit.ledger ({', '.join(NAMES)}) SELECT * FROM unnest({_ARRAYS})),"  # noqa: S608 - constants
+    " streams AS (INSERT INTO audit.ledger_streams AS s (project, sequence)"
+    " SELECT * FROM unnest(CAST(:stream_projects AS text[]), CAST(:stream_sequences AS bigint[]))"
+    " ON CONFLICT (project) DO UPDATE SET sequence = excluded.sequence)"
+    " UPDATE audit.ledger_head SET position = :head_position, hash = :head_hash, epoch = :head_epoch"
 )
 _PROGRESS: Final = text(
     "SELECT p.source, p.shard, p.highest, g.first, g.last FROM audit.source_progress p"
@@ -73,15 +73,17 @@ async def read_sequences(connection: AsyncConnection, projects: set[str]) -> dic
 
 
 async def insert_batch(connection: AsyncConnection, batch: Batch, epoch: int) -> None:
-    """Insert the entries in one statement and move the counters behind them."""
+    """Insert the entries and move the counters behind them, in one statement: its round trip is every event's."""
     columns = {name: [getattr(entry, name) for entry in batch.entries] for name in NAMES}
-    await connection.execute(_INSERT, columns)
-    if batch.sequences:
-        projects = sorted(batch.sequences)
-        sequences = [batch.sequences[project] for project in projects]
-        await connection.execute(_MOVE_SEQUENCES, {"projects": projects, "sequences": sequences})
-    values = {"position": batch.head.position, "hash": batch.head.hash, "epoch": epoch}
-    await connection.execute(_MOVE_HEAD, values)
+    projects = sorted(batch.sequences)
+    values = {
+        "stream_projects": projects,
+        "stream_sequences": [batch.sequences[project] for project in projects],
+        "head_position": batch.head.position,
+        "head_hash": batch.head.hash,
+        "head_epoch": epoch,
+    }
+    await connection.execute(_INSERT, columns | values)
 
 
 async def read_progress(connection: AsyncConnection, sources: Sequence[Source]) -> dict[Source, Progress]:
@@ -121,4 +123,3 @@ def _gap_columns(gaps: Sequence[tuple[Source, Gap]]) -> dict[str, list[object]]:
         "shards": [shard for (_, shard), _ in gaps],
         "first": [gap.first for _, gap in gaps],
     }
-
