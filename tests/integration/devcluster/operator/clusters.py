@@ -11,12 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-from tests.support.polling import eventually
+from tests.support import polling
 
 from postern_common.kube.client import KubeClient
 from postern_common.kube.errors import NotFoundError
@@ -25,8 +25,16 @@ from postern_devcluster.operator.postgres.binaries import find_installations
 
 Object = dict[str, Any]
 HEALTHY = "Cluster in healthy state"
-SECONDS = 20.0
+SECONDS = 60.0
+"""Deadline of every wait: says only when to give up on a machine that has much else to do."""
 _SERVE = "from postern_devcluster.main import main; main()"
+
+
+async def eventually(
+    condition: Callable[[], bool | Awaitable[bool]], *, timeout: float = SECONDS, every: float = 0.05
+) -> None:
+    """Wait for a condition with this folder's deadline."""
+    await polling.eventually(condition, timeout=timeout, every=every)
 
 
 def newest_major() -> int:
@@ -71,7 +79,7 @@ class DevelopmentCluster:
     def stop(self, number: int = signal.SIGTERM) -> None:
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(timeout=25)
+            self._process.wait(timeout=SECONDS)
             self._process = None
 
     def servers(self) -> list[int]:
@@ -175,7 +183,7 @@ class Database:
             return condition(status)
 
         try:
-            await eventually(holds, timeout=timeout, every=0.02)
+            await eventually(holds, timeout=timeout, every=0.05)
         except AssertionError as error:
             raise AssertionError(f"{json.dumps(status)}\n{self.bench.development.log()[-3000:]}") from error
         return status
@@ -214,12 +222,12 @@ class Database:
         host, port = await self.address(service)
         settings = {"ssl": "require", "password": secret["password"], **options}
         connection = await asyncpg.connect(
-            host=host, port=port, user=secret["username"], database=secret["dbname"], timeout=5, **settings
+            host=host, port=port, user=secret["username"], database=secret["dbname"], timeout=20, **settings
         )
         try:
             yield connection
         finally:
-            await connection.close(timeout=5)
+            await connection.close(timeout=20)
 
     @contextlib.asynccontextmanager
     async def history(self) -> AsyncIterator["History"]:
@@ -229,7 +237,7 @@ class Database:
 
         async def follow() -> None:
             path = CLUSTERS.collection(self.bench.namespace)
-            async with self.bench.client.stream(path, query=query, read_timeout=60) as lines:
+            async with self.bench.client.stream(path, query=query, read_timeout=120) as lines:
                 async for line in lines:
                     seen.add(json.loads(line)["object"].get("status") or {})
 

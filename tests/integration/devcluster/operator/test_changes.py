@@ -6,14 +6,14 @@ from tests.integration.devcluster.operator.clusters import (
     Workbench,
     condition,
     container_states,
+    eventually,
     is_healthy,
     newest_major,
 )
-from tests.support.polling import eventually
 
 from postern_common.kube.paths import PODS
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 WAITING = "Waiting for the instances to become active"
 UPGRADING = "Upgrading cluster"

@@ -3,12 +3,18 @@
 from typing import Any
 
 import pytest
-from tests.integration.devcluster.operator.clusters import Database, Object, Workbench, container_states, newest_major
-from tests.support.polling import eventually
+from tests.integration.devcluster.operator.clusters import (
+    Database,
+    Object,
+    Workbench,
+    container_states,
+    eventually,
+    newest_major,
+)
 
 from postern_common.kube.paths import EVENTS, PERSISTENT_VOLUME_CLAIMS, PODS
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 
 async def initdb_pod(bench: Workbench, database: Database, condition: Any) -> Object:

@@ -4,12 +4,18 @@ import ssl
 
 import asyncpg
 import pytest
-from tests.integration.devcluster.operator.clusters import HEALTHY, Workbench, alive, condition, newest_major
-from tests.support.polling import eventually
+from tests.integration.devcluster.operator.clusters import (
+    HEALTHY,
+    Workbench,
+    alive,
+    condition,
+    eventually,
+    newest_major,
+)
 
 from postern_common.kube.paths import PERSISTENT_VOLUME_CLAIMS, PODS, SECRETS, SERVICES
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 WAITING = "Waiting for the instances to become active"
 CREATING = "Creating a new replica"
@@ -130,10 +136,10 @@ async def test_a_deleted_cluster_leaves_no_object_no_process_and_no_file(bench: 
                 return False
         return True
 
-    await eventually(nothing_left, timeout=4)
-    await eventually(lambda: not any(alive(pid) for pid in pids), timeout=4)
+    await eventually(nothing_left)
+    await eventually(lambda: not any(alive(pid) for pid in pids))
     data = bench.development.state_dir / "postgres/clusters" / uid
-    await eventually(lambda: not data.exists(), timeout=4)
+    await eventually(lambda: not data.exists())
 
 
 async def test_a_cluster_deleted_while_it_is_made_leaves_nothing(bench: Workbench) -> None:
@@ -146,6 +152,6 @@ async def test_a_cluster_deleted_while_it_is_made_leaves_nothing(bench: Workbenc
     async def nothing_left() -> bool:
         return not data.exists() and not await bench.items(PODS) and not await bench.items(PERSISTENT_VOLUME_CLAIMS)
 
-    await eventually(nothing_left, timeout=6)
+    await eventually(nothing_left)
     again = await bench.create(instances=1)
     await again.healthy(1)

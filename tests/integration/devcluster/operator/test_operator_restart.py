@@ -7,15 +7,22 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
-from tests.integration.devcluster.operator.clusters import Database, DevelopmentCluster, Workbench, alive, running
+from tests.integration.devcluster.operator.clusters import (
+    Database,
+    DevelopmentCluster,
+    Workbench,
+    alive,
+    eventually,
+    running,
+)
 from tests.integration.devcluster.operator.conftest import make_bench
-from tests.support.polling import eventually
 
 from postern_common.kube.paths import PODS
 from postern_devcluster.operator.postgres.account import state_hash
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 
 @pytest.fixture
@@ -47,7 +54,7 @@ async def answers(database: Database) -> bool:
     try:
         async with database.connection() as connection:
             return bool(await connection.fetchval("SELECT 1") == 1)
-    except OSError:
+    except (OSError, TimeoutError, asyncpg.PostgresError):
         return False
 
 
@@ -79,7 +86,7 @@ async def test_a_killed_operator_leaves_servers_that_the_next_one_takes_over(
     await asyncio.to_thread(own.stop, signal.SIGKILL)
     assert sorted(own.servers()) == before
     await asyncio.to_thread(own.start)
-    await eventually(lambda: answers(database))
+    await eventually(lambda: answers(database), every=0.2)
     assert sorted(own.servers()) == before
     os.kill(database.postmaster("pg-1"), signal.SIGKILL)
     await database.until(lambda status: status.get("currentPrimary") == "pg-2")

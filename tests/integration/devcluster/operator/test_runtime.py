@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.polling import eventually
+from tests.integration.devcluster.operator.clusters import eventually, newest_major
 
 from postern_devcluster.operator.certificates import issue, make_authority
 from postern_devcluster.operator.network.addresses import AddressBook, bindable
@@ -17,7 +17,7 @@ from postern_devcluster.operator.postgres.host import PostgresHost
 from postern_devcluster.operator.runtime import Certificates, ClusterIdentity, ClusterRuntime, Host, Settings
 from postern_devcluster.operator.simulation import SimulatedHost
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 
 @pytest.fixture
@@ -28,13 +28,19 @@ def state_dir() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.fixture(params=["postgres", "simulated"])
-async def runtime(request: pytest.FixtureRequest, state_dir: Path) -> AsyncIterator[ClusterRuntime]:
-    host: Host = PostgresHost(state_dir) if request.param == "postgres" else SimulatedHost()
-    cluster = host.cluster(ClusterIdentity("team", "pg", "uid"), lambda: None)
+@pytest.fixture
+def certificates() -> Certificates:
     authority = make_authority("pg")
     server = issue(authority, "pg-rw", names=["pg-rw"])
-    certificates = Certificates(authority.certificate, server.certificate, server.key)
+    return Certificates(authority.certificate, server.certificate, server.key)
+
+
+@pytest.fixture(params=["postgres", "simulated"])
+async def runtime(
+    request: pytest.FixtureRequest, state_dir: Path, certificates: Certificates
+) -> AsyncIterator[ClusterRuntime]:
+    host: Host = PostgresHost(state_dir) if request.param == "postgres" else SimulatedHost()
+    cluster = host.cluster(ClusterIdentity("team", "pg", "uid"), lambda: None)
     await cluster.configure(Settings(max(host.majors)), certificates)
     yield cluster
     await cluster.destroy()
@@ -60,6 +66,37 @@ async def test_a_cluster_lives_through_its_changes(runtime: ClusterRuntime) -> N
     await runtime.remove("pg-1")
     assert "pg-1" not in runtime.instances
     assert await runtime.reload("pg-2", "pg-2") == []
+
+
+@pytest.mark.parametrize("runtime", ["postgres"], indirect=True)
+async def test_a_standby_that_has_not_replayed_a_lower_setting_starts_and_gets_it_later(
+    runtime: ClusterRuntime, certificates: Certificates
+) -> None:
+    major = newest_major()
+    await runtime.initialise("pg-1")
+    await runtime.start("pg-1", "pg-1")
+    await runtime.prepare("pg-1", database="app", owner="app", password="first")
+    await runtime.clone("pg-2", "pg-1")
+    await runtime.start("pg-2", "pg-1")
+    one, two = runtime.instances["pg-1"], runtime.instances["pg-2"]
+    await runtime.stop("pg-1")
+    await runtime.stop("pg-2")
+    await runtime.configure(Settings(major, {"max_connections": "30", "max_worker_processes": "4"}), certificates)
+    await runtime.start("pg-2", "pg-1")
+    assert (two.ready, two.held, two.pending_restart) == (True, True, False), "its primary is not there to replay from"
+    await runtime.release_held("pg-1")
+    assert (two.held, two.pending_restart) == (True, False)
+    await runtime.start("pg-1", "pg-1")
+    assert not one.held
+
+    async def released() -> bool:
+        await runtime.release_held("pg-1")
+        return two.pending_restart and not two.held
+
+    await eventually(released)
+    await runtime.stop("pg-2")
+    await runtime.start("pg-2", "pg-1")
+    assert (two.ready, two.held, two.pending_restart) == (True, False, False)
 
 
 async def test_two_state_directories_never_share_an_address(state_dir: Path) -> None:

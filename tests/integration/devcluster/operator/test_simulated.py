@@ -8,7 +8,7 @@ import pytest
 from tests.integration.devcluster.operator.clusters import HEALTHY, DevelopmentCluster, Workbench, running
 from tests.integration.devcluster.operator.conftest import make_bench
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 CLUSTERS = 30
 

@@ -6,12 +6,11 @@ import signal
 
 import asyncpg
 import pytest
-from tests.integration.devcluster.operator.clusters import HEALTHY, Database, Workbench
-from tests.support.polling import eventually
+from tests.integration.devcluster.operator.clusters import HEALTHY, Database, Workbench, eventually
 
 from postern_common.kube.paths import PODS
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 SWITCHOVER = "Switchover in progress"
 WAITING = "Waiting for the instances to become active"

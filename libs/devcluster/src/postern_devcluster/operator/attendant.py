@@ -13,6 +13,7 @@ from postern_devcluster.operator.scene import Scene
 
 _FIRST_RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 30.0
+_HELD_SECONDS = 2.0
 
 
 class Attendant:
@@ -62,9 +63,11 @@ class Attendant:
         return failed_digest == digest and asyncio.get_running_loop().time() < until
 
     def next_retry(self) -> float | None:
-        """Seconds until the next instance may be tried again."""
+        """Seconds until the next instance may be tried again, or one with held settings be looked at."""
         now = asyncio.get_running_loop().time()
         waits = [until - now for until, _ in self._retries.values()]
+        if any(each.held for each in self.runtime.instances.values()):
+            waits.append(_HELD_SECONDS)
         return max(0.05, min(waits)) if waits else None
 
     async def close(self, *, keep_running: bool) -> None:

@@ -131,6 +131,8 @@ class Reconciler:
             await attendant.runtime.open(sorted(scene.claims))
             await self._performer.resume(scene, attendant)
             attendant.opened = True
+        if scene.primary is not None:
+            await attendant.runtime.release_held(scene.primary)
 
     async def _scene(self, cluster: Object, spec: ClusterSpec, attendant: Attendant) -> Scene:
         owned = f"{LABEL_CNPG_CLUSTER}={spec.name},{LABEL_INSTANCE}"

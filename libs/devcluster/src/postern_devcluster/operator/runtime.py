@@ -62,6 +62,8 @@ class Instance:
     pending_restart: bool = False
     shrinks: bool = False
     """A parameter that waits for a restart is to become less than a standby may have."""
+    held: bool = False
+    """A standby that runs with more of a setting than is configured, as its primary did at the WAL it replays."""
     faulty: bool = False
     """Its configuration files hold a fault that PostgreSQL does not start with."""
     digest: str = ""
@@ -98,6 +100,9 @@ class ClusterRuntime(Protocol):
 
     async def reload(self, name: str, primary: str) -> list[str]:
         """Load the configured settings; returns faults that would keep the server from starting."""
+
+    async def release_held(self, primary: str) -> None:
+        """Look at instances that hold settings; one that need not any more has a pending restart afterwards."""
 
     async def promote(self, name: str) -> None:
         """Make a standby the primary."""

@@ -67,6 +67,9 @@ class SimulatedCluster:
         instance.pending_restart = any(before.get(each) != now.get(each) for each in _RESTART_NEEDED)
         return []
 
+    async def release_held(self, primary: str) -> None:
+        """Nothing is replayed, so nothing is held."""
+
     async def promote(self, name: str) -> None:
         """Begin a new timeline."""
         if self._instance(name).standby:

@@ -3,12 +3,14 @@
 import asyncio
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from postern_common.errors import DependencyDownError
-from postern_devcluster.operator.domain.settings import connection_string, slot_name
+from postern_devcluster.operator.domain.settings import connection_string, effective_parameters, slot_name
+from postern_devcluster.operator.domain.standby import held_parameters, read_control_data
 from postern_devcluster.operator.network.addresses import AddressBook
 from postern_devcluster.operator.postgres import statements
 from postern_devcluster.operator.postgres.binaries import Installations
@@ -22,6 +24,9 @@ from postern_devcluster.operator.runtime import Certificates, Instance, Settings
 _CLONE_SECONDS = 120.0
 _REWIND_SECONDS = 60.0
 _PROMOTE_SECONDS = 20
+_CONTROL_DATA_SECONDS = 20.0
+_CATCH_UP_SECONDS = 2.0
+_CATCH_UP_POLL_SECONDS = 0.1
 
 _logger = structlog.get_logger(__name__)
 
@@ -131,12 +136,33 @@ class PostgresCluster:  # the runtime port is this wide: one method for each thi
             await self.clone(name, primary)
 
     async def start(self, name: str, primary: str) -> None:
-        """Start a server; a former primary rejoins first, and a standby that cannot follow is cloned anew, once."""
+        """Start a server; a former primary rejoins first, and a standby that cannot follow is cloned anew, once.
+
+        A standby starts with what its primary had at the WAL it replays (domain.standby). Usually it has replayed the
+        primary's own restart a moment later: then it gets its configured values at once, otherwise by release_held.
+        """
         server = self._server(name)
         if name != primary and not server.view.running and self._layout.was_primary(name):
             await self.rejoin(name, primary)
         await self._start(name, primary)
-        if name == primary or not self._server(primary).view.ready or await server.wait_streaming():
+        if name == primary or not self._server(primary).view.ready:
+            return
+        await self._follow(name, primary)
+        if server.view.held and await self._caught_up(name):
+            await server.stop()
+            await self._start(name, primary)
+            await self._follow(name, primary)
+
+    async def release_held(self, primary: str) -> None:
+        """Let go of what standbys held higher than configured: those that caught up find that a restart is pending."""
+        for name, server in self._servers.items():
+            if server.view.held and server.view.ready and (name == primary or not await self._needs_held(name)):
+                await self.reload(name, primary)
+
+    async def _follow(self, name: str, primary: str) -> None:
+        """Wait until a standby streams; one that cannot is cloned anew, once."""
+        server = self._server(name)
+        if await server.wait_streaming():
             return
         if not server.view.running:
             raise InstanceStartError("instance_ended", f"{name} ended while it caught up")
@@ -162,7 +188,7 @@ class PostgresCluster:  # the runtime port is this wide: one method for each thi
             async with statements.superuser(server.socket_directory) as connection:
                 faults = await statements.configuration_errors(connection, loaded=True)
         await server.refresh()
-        server.view.digest, server.view.faulty = self._wanted.digest, bool(faults)
+        server.view.digest, server.view.faulty, server.view.held = self._wanted.digest, bool(faults), False
         return faults
 
     async def promote(self, name: str) -> None:
@@ -230,14 +256,33 @@ class PostgresCluster:  # the runtime port is this wide: one method for each thi
     async def _start(self, name: str, primary: str) -> None:
         server = self._server(name)
         if not server.view.running:
-            self._write_configuration(name, primary)
-            server.view.digest, server.view.faulty = self._wanted.digest, False
+            held = {} if name == primary else await self._needs_held(name)
+            self._write_configuration(name, primary, held)
+            server.view.digest, server.view.faulty, server.view.held = self._wanted.digest, False, bool(held)
         async with self._gate:
             await server.start(self._installations.program(self._wanted.major, "postgres"), standby=name != primary)
 
-    def _write_configuration(self, name: str, primary: str) -> None:
+    def _write_configuration(self, name: str, primary: str, held: Mapping[str, str] | None = None) -> None:
         upstream = None if name == primary else self._server(primary).view.address
-        self._layout.write_configuration(name, self._server(name).view.address, self._wanted, upstream)
+        settings = replace(self._wanted, parameters={**self._wanted.parameters, **(held or {})})
+        self._layout.write_configuration(name, self._server(name).view.address, settings, upstream)
+
+    async def _needs_held(self, name: str) -> dict[str, str]:
+        """Return what an instance would need more of than is configured, were it started as a standby now."""
+        printed = await run_tool(
+            self._layout.account,
+            [self._installations.program(self._wanted.major, "pg_controldata"), str(self._layout.data(name))],
+            timeout=_CONTROL_DATA_SECONDS,
+        )
+        return held_parameters(effective_parameters(self._wanted.parameters), read_control_data(printed))
+
+    async def _caught_up(self, name: str) -> bool:
+        deadline = asyncio.get_running_loop().time() + _CATCH_UP_SECONDS
+        while await self._needs_held(name):
+            if asyncio.get_running_loop().time() > deadline:
+                return False
+            await asyncio.sleep(_CATCH_UP_POLL_SECONDS)
+        return True
 
     async def _ensure_slot(self, primary: str, name: str) -> None:
         async with statements.superuser(self._server(primary).socket_directory) as connection:

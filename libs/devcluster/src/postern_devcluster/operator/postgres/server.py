@@ -17,7 +17,7 @@ from postern_devcluster.operator.postgres.process import Postmaster, adopt_postm
 from postern_devcluster.operator.runtime import Instance
 
 _START_SECONDS = 60.0
-_STREAM_SECONDS = 8.0
+_STREAM_SECONDS = 15.0
 _RELOAD_SECONDS = 2.0
 _POLL_SECONDS = 0.025
 
