@@ -159,7 +159,7 @@ async def test_a_taken_project_name_is_409(gateway: Gateway) -> None:
 
 
 async def test_a_stale_etag_is_412_with_the_current_one_and_leaves_exactly_its_action(gateway: Gateway) -> None:
-    await gateway.create(storage="5Gi")
+    database = await gateway.create(storage="5Gi")
     read = await gateway.client.get(f"{DATABASES}/orders")
     etag = read.headers["etag"]
     changed = await gateway.client.patch(
@@ -170,7 +170,8 @@ async def test_a_stale_etag_is_412_with_the_current_one_and_leaves_exactly_its_a
     response = await gateway.client.patch(f"{DATABASES}/orders", json={"instances": 2}, headers={"If-Match": etag})
     problem(response, 412, "precondition_failed")
     assert response.headers["etag"] == changed.headers["etag"] != etag
-    assert [e.type for _, e in (await gateway.outbox())[len(before) :]] == ["dev.postern.api.action.v1"]
+    refusals = (await gateway.outbox())[len(before) :]
+    assert [(e.type, e.subject) for _, e in refusals] == [("dev.postern.api.action.v1", database["id"])]
     assert (await gateway.actions())[-1]["outcome"] == "precondition_failed"
     assert (await gateway.get())["instances"] == 1
 

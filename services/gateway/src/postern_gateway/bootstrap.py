@@ -102,7 +102,7 @@ def build_parts(
         access=AccessService(unit_of_work=units, provisioner=ProvisionerClient(to_provisioner)),
         events=EventService(InternalService(audit, audience="audit", token_key=token_key)),
         waits=OperationWaits(background or engine, ended),
-        refusals=RefusalRecorder(units),
+        refusals=RefusalRecorder(units, databases),
         catalogue=build_catalogue_answer(offer),
     )
     return Parts(

@@ -64,7 +64,7 @@ class Dispatcher:
             return await self._answer(request, caller, project)
         except ClientError as error:
             if self._endpoint.is_write or self._right is Right.READ_CREDENTIALS:
-                await self._services.refusals.record(caller, project, error)
+                await self._services.refusals.record(caller, project, error, request.path_params.get("name"))
             raise
 
     async def _answer(self, request: Request, caller: Caller, project: ProjectRecord | None) -> Response:

@@ -164,7 +164,9 @@ class DatabaseService:
             await self._store.change(unit.connection, change.database, None, None, stored)
         elif stored is not None:
             await insert_key(unit.connection, *stored)
-        self._publish_action(unit, call, change, answer.status, operation if operation.status.is_open else None)
+        self._publish_action(
+            unit, call, change, answer.status, operation=operation if operation.status.is_open else None
+        )
         return answer
 
     def _publish_action(
@@ -173,6 +175,7 @@ class DatabaseService:
         call: WriteCall,
         change: Change,
         status: int,
+        *,
         operation: OperationRecord | None = None,
         created: str | None = None,
     ) -> None:

@@ -144,7 +144,9 @@ class ApiKeyService:
                 await insert_key(unit.connection, *stored)
             diff = {"name": [None, body.name], "role": [None, body.role], "permissions": [None, body.permissions]}
             made = str(record.id)
-            unit.publish(build_action(call.caller, call.project, outcome="accepted", status=201, diff=diff, created=made))
+            unit.publish(
+                build_action(call.caller, call.project, outcome="accepted", status=201, diff=diff, created=made)
+            )
             return answer_document(show_api_key(record, format_key(record.id, secret)), 201, location)
 
         return await self._writes.run(call.key, work)

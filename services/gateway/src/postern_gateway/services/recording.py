@@ -9,11 +9,13 @@ from uuid import UUID
 
 from postern_common.contracts.cloudevent import CloudEvent, build_event
 from postern_common.contracts.events import ApiAction
+from postern_common.contracts.identifiers import is_valid_name
 from postern_common.errors import ClientError
 from postern_common.persistence import UnitOfWorkFactory
 from postern_common.telemetry import current_trace_id, current_traceparent
 from postern_gateway.domain.records import ProjectRecord
 from postern_gateway.services.calls import Caller
+from postern_gateway.storage.databases import DatabaseStore
 
 SOURCE: Final = "/postern/gateway"
 _REFUSALS: Final = {403: "forbidden", 409: "conflict", 412: "precondition_failed"}
@@ -85,13 +87,22 @@ def build_action(
 class RefusalRecorder:
     """Records refused calls in a transaction of their own."""
 
-    def __init__(self, unit_of_work: UnitOfWorkFactory) -> None:
+    def __init__(self, unit_of_work: UnitOfWorkFactory, databases: DatabaseStore) -> None:
         self._unit_of_work = unit_of_work
+        self._databases = databases
 
-    async def record(self, caller: Caller, project: ProjectRecord | None, error: ClientError) -> None:
-        """Leave exactly one action for a 403, 409 or 412; nothing for other errors."""
+    async def record(
+        self, caller: Caller, project: ProjectRecord | None, error: ClientError, database: str | None = None
+    ) -> None:
+        """Leave exactly one action for a 403, 409 or 412, about ``database`` if the path names one; nothing for other
+        errors.
+        """
         outcome = _REFUSALS.get(error.status)
         if outcome is None:
             return
         async with self._unit_of_work() as unit:
-            unit.publish(build_action(caller, project, outcome=outcome, status=error.status))
+            subject = None
+            if project is not None and database is not None and is_valid_name(database):
+                found = await self._databases.find(unit.connection, project.id, database)
+                subject = None if found is None else found[0].id
+            unit.publish(build_action(caller, project, outcome=outcome, status=error.status, subject=subject))
