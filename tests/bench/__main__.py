@@ -42,11 +42,11 @@ class Measurement:
 
 
 MEASUREMENTS = (
-    Measurement("idle-0", "simulated", "watching the services do nothing (35 s)", idle_empty),
-    Measurement("throughput", "simulated", "posting as fast as it goes, in turns with Starlette", throughput),
-    Measurement("idle-many", "simulated", "the same with 1,000 databases, which are made first", idle_many),
+    Measurement("idle-0", "api-only", "watching the services do nothing (35 s)", idle_empty),
     Measurement("applied", "api-only", "creating databases one at a time", post_to_applied),
     Measurement("changes", "api-only", "changing the status of a cluster", status_to_line),
+    Measurement("throughput", "api-only", "posting as fast as it goes, in turns with Starlette", throughput),
+    Measurement("idle-many", "api-only", "the same with 1,000 databases, which are made first", idle_many),
     Measurement("ready", "processes", "waiting for databases with two instances", post_to_ready),
 )
 

@@ -13,11 +13,12 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.support.polling import eventually
 
 SERVICES = ("gateway", "provisioner", "watcher", "audit")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -35,6 +36,8 @@ class Bench:
     http: httpx.AsyncClient
     databases: int = 0
     """How many the measurements created so far."""
+    projects: list[str] = field(default_factory=list)
+    """Paths of the databases of every project that they made."""
 
     @property
     def url(self) -> str:
@@ -50,7 +53,8 @@ class Bench:
         """Create a project and return the path of its databases."""
         answer = await self.http.post("/v1/projects", json={"name": name})
         answer.raise_for_status()
-        return f"/v1/projects/{name}/databases"
+        self.projects.append(f"/v1/projects/{name}/databases")
+        return self.projects[-1]
 
     async def create(self, databases: str, name: str, **members: Any) -> dict[str, Any]:
         """Create a database below the path ``databases``; returns the answer's body."""
@@ -59,16 +63,19 @@ class Bench:
         self.databases += 1
         return dict(answer.json())
 
-    async def settled(self, databases: str, *, within: float) -> None:
-        """Wait until no database below the path ``databases`` is on its way to ready (seconds)."""
-        async with asyncio.timeout(within):
-            for state in ("requested", "provisioning"):
-                while True:
-                    answer = await self.http.get(databases, params={"state": state, "limit": 1})
+    async def left(self, *states: str, within: float) -> None:
+        """Wait until no database of any project made here is in one of ``states`` (seconds)."""
+
+        async def nobody() -> bool:
+            for databases in self.projects:
+                for state in states:
+                    answer = await self.http.get(databases, params={"state": state, "limit": "1"})
                     answer.raise_for_status()
-                    if not answer.json()["items"]:
-                        break
-                    await asyncio.sleep(0.25)
+                    if answer.json()["items"]:
+                        return False
+            return True
+
+        await eventually(nobody, timeout=within, every=0.25)
 
     def pid(self, service: str) -> int:
         """Process id of a service."""
