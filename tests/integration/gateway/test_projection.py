@@ -104,6 +104,17 @@ async def test_a_newer_write_supersedes_and_the_state_is_never_ready_too_early(g
     assert (await gateway.operation(again["operation"]["id"]))["status"] == "succeeded"
 
 
+async def test_a_generation_that_nobody_asked_for_proves_nothing(gateway: Gateway) -> None:
+    database = await gateway.create()
+    await gateway.make_ready(database)
+    await gateway.tell(seen(database, 2, "ready", generation=99, observed_generation=99))
+    assert (await gateway.get())["observed_generation"] == 1
+    patched = (await gateway.client.patch(f"{DATABASES}/orders", json={"instances": 2})).json()
+    assert patched["state"] == "updating"
+    await gateway.tell(apply_failed(patched, "apply_conflict", retryable=False))
+    assert (await gateway.get())["state"] == "degraded"
+
+
 async def test_hibernate_and_resume_end_at_their_goals(gateway: Gateway) -> None:
     database = await gateway.create()
     await gateway.make_ready(database)

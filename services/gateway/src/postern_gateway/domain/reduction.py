@@ -120,7 +120,8 @@ def reduce_observation(situation: Situation, event: DatabaseObservation, at: dat
         reason=event.reason,
         message=event.message[:2000],
         generation=event.generation,
-        observed_generation=max(event.observed_generation, database.observed_generation),
+        # a generation that was never asked for was written by somebody else: it proves nothing about later ones
+        observed_generation=max(min(event.observed_generation, database.generation), database.observed_generation),
         observation=event.observed,
     )
     # volumes can have grown for a generation that was overtaken before its ``applied``; what was asked for counts, not
