@@ -84,7 +84,8 @@ async def test_lists_are_filtered_by_state_label_status_and_type(gateway: Gatewa
     assert [item["database"] for item in found] == ["one"]
     found = (await gateway.client.get(operations, params={"since": "2100-01-01T00:00:00Z"})).json()["items"]
     assert found == []
-    problem(await gateway.client.get(operations, params={"since": "yesterday"}), 422, "validation_failed")
+    for odd in ("yesterday", "2026-01-01T00:00:00", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"):
+        problem(await gateway.client.get(operations, params={"since": odd}), 422, "validation_failed")
     problem(await gateway.client.get(operations, params={"limit": "0"}), 422, "validation_failed")
     problem(await gateway.client.get(f"{operations}/nonsense"), 404, "not_found")
 

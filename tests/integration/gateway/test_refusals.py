@@ -49,6 +49,8 @@ def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
             "unknown_parameter",
         ),
         ({"allowed_cidrs": ["10.0.0.1/8"]}, "/allowed_cidrs/0", "invalid_cidr"),
+        ({"allowed_cidrs": ["fe80::1%eth0/128"]}, "/allowed_cidrs/0", "invalid_cidr"),
+        ({"allowed_cidrs": ["::1", "fe80::1%x\nhost all all all trust #/128"]}, "/allowed_cidrs/1", "invalid_cidr"),
         ({"labels": {"team": 7}}, "/labels/team", "invalid_type"),
         ({"generation": 7}, "/generation", "unknown_member"),
         ({"state": "ready"}, "/state", "unknown_member"),

@@ -18,6 +18,7 @@ from postern_gateway.domain.records import DatabaseRecord
 from postern_gateway.domain.requests import CreateDatabase, PatchDatabase, escape
 
 _CLASS_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_CIDR = re.compile(r"[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?")
 _NAME_RULE = "lower-case letters, digits and hyphens, a letter first, no hyphen last, at most 40 characters"
 
 
@@ -163,6 +164,9 @@ def _check_cidrs(cidrs: list[str] | None) -> tuple[tuple[str, ...] | None, list[
     networks, faults = [], []
     for index, cidr in enumerate(cidrs):
         try:
+            # a zone (fe80::1%eth0) may hold any character, line feeds too, and would stand in pg_hba as it is
+            if _CIDR.fullmatch(cidr) is None:
+                raise ValueError(f"{cidr!r} is not a network in CIDR notation")
             networks.append(str(ipaddress.ip_network(cidr)))
         except ValueError as error:
             faults.append(Violation(f"/allowed_cidrs/{index}", "invalid_cidr", str(error)[:200]))

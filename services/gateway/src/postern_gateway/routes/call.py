@@ -110,11 +110,11 @@ class Call:
             return None
         try:
             moment = datetime.fromisoformat(text.replace(" ", "+"))
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
-            raise invalid(Violation(name, "invalid_value", "must be an RFC 3339 time with its offset"))
-        return moment.astimezone(UTC)
+            if moment.tzinfo is not None:
+                return moment.astimezone(UTC)
+        except (ValueError, OverflowError):  # the second: the first or last day of the calendar, with an offset
+            pass
+        raise invalid(Violation(name, "invalid_value", "must be an RFC 3339 time with its offset"))
 
     def parse(self, model: type[B]) -> tuple[B, frozenset[str]]:
         """The body as ``model``, and which members were given. Raises 422."""
