@@ -112,7 +112,7 @@ def test_counts_are_those_of_a_cluster_in_the_middle_of_a_failover() -> None:
         "pg-3": Instance("pg-3", "127.64.0.3", has_data=True, running=True, standby=True),
     }
     status: dict[str, Any] = {"currentPrimary": "pg-1", "timelineID": 1, "conditions": []}
-    pods = {"pg-2": {}, "pg-3": {}}
+    pods: dict[str, Any] = {"pg-2": {}, "pg-3": {}}
     set_counts(status, claims=claims, pods=pods, servers=servers, now=NOW)
     assert status["instances"] == 3
     assert status["readyInstances"] == 1

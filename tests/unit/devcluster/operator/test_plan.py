@@ -81,7 +81,7 @@ def view(*instances: InstanceView, spec: dict[str, Any] | None = None, **changes
 
 
 ONE, TWO, THREE = instance("pg-1"), instance("pg-2"), instance("pg-3")
-FRESH = {"current_primary": None, "target_primary": None, "phase": ""}
+FRESH: dict[str, Any] = {"current_primary": None, "target_primary": None, "phase": ""}
 ANNOTATION = phases.RESTARTED_BY_ANNOTATION
 NEEDS = phases.CONFIGURATION_NEEDS_RESTART
 

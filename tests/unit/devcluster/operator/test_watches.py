@@ -7,7 +7,7 @@ import msgspec
 from postern_common.kube.watch import ChangeType
 from postern_devcluster.operator.watches import (
     ClusterSink,
-    DisappearanceSink,
+    MemberSink,
     PasswordSink,
     WatchedCluster,
     WatchedItem,
@@ -78,7 +78,7 @@ async def test_a_cluster_made_again_under_its_name_cuts_off_work_on_the_old_one(
 
 async def test_only_the_disappearance_of_a_pod_is_news() -> None:
     vanished: list[Any] = []
-    sink = DisappearanceSink(vanished.append)
+    sink = MemberSink(vanished.append)
     meta = {"namespace": "team", "name": "pg-1", "uid": "p", "labels": {"cnpg.io/cluster": "pg"}}
     pod = msgspec.convert({"metadata": meta}, WatchedItem)
     await sink.changed(ChangeType.ADDED, pod)
@@ -86,6 +86,31 @@ async def test_only_the_disappearance_of_a_pod_is_news() -> None:
     assert vanished == []
     await sink.changed(ChangeType.DELETED, pod)
     assert vanished == [KEY]
+
+
+def member(name: str, cluster: str = "pg") -> WatchedItem:
+    meta = {"namespace": "team", "name": name, "uid": name, "labels": {"cnpg.io/cluster": cluster}}
+    return msgspec.convert({"metadata": meta}, WatchedItem)
+
+
+async def test_the_names_of_a_clusters_pods_are_known_once_the_first_list_is_complete() -> None:
+    sink = MemberSink(lambda _: None)
+    await sink.list_started()
+    await sink.listed([member("pg-1"), member("other-1", "other")])
+    assert sink.names(KEY) is None
+    await sink.list_completed()
+    assert sink.names(KEY) == frozenset({"pg-1"})
+    await sink.changed(ChangeType.ADDED, member("pg-2"))
+    assert sink.names(KEY) == frozenset({"pg-1", "pg-2"})
+    await sink.changed(ChangeType.DELETED, member("pg-1"))
+    assert sink.names(KEY) == frozenset({"pg-2"})
+    await sink.changed(ChangeType.DELETED, member("pg-2"))
+    assert sink.names(KEY) == frozenset()
+    await sink.list_started()
+    await sink.listed([member("pg-3")])
+    await sink.list_completed()
+    assert sink.names(KEY) == frozenset({"pg-3"})
+    assert sink.names(("team", "other")) == frozenset()
 
 
 async def test_a_password_is_news_once() -> None:

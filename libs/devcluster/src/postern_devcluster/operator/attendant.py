@@ -6,6 +6,7 @@ Nothing here is needed to decide rightly: an operator that starts anew finds eve
 import asyncio
 from collections.abc import Callable
 
+from postern_common.kube.paths import Resource
 from postern_devcluster.operator.domain.manifests import SERVICES
 from postern_devcluster.operator.network.proxy import ServiceProxy
 from postern_devcluster.operator.runtime import Certificates, ClusterIdentity, ClusterRuntime, Host
@@ -28,6 +29,8 @@ class Attendant:
         """Number of instances that the disruption budgets stand for."""
         self.password: str | None = None
         """The application's password as last set in PostgreSQL by this operator."""
+        self.members: dict[Resource, set[str]] = {}
+        """Names of its pods and claims as the last pass left them: the watch may not have told of them yet."""
         self._retries: dict[str, tuple[float, str]] = {}
         self._proxies = (
             {kind: ServiceProxy(host.service_address(identity, kind), 5432) for kind in SERVICES} if proxied else {}

@@ -28,12 +28,16 @@ class Foundation:
         self._store = store
         self._host = host
 
-    async def certificates(self, spec: ClusterSpec) -> Certificates:
-        """Ensure the certificate secrets and return what servers need of them."""
+    async def certificates(self, spec: ClusterSpec) -> tuple[Certificates, dict[str, str]]:
+        """Ensure the certificate secrets; returns what servers need of them, and when each secret's ends."""
         authority = await self._pair(spec, f"{spec.name}-ca", "Opaque", ("ca.crt", "ca.key"), None)
         server = await self._pair(spec, f"{spec.name}-server", "kubernetes.io/tls", ("tls.crt", "tls.key"), authority)
-        await self._pair(spec, f"{spec.name}-replication", "kubernetes.io/tls", ("tls.crt", "tls.key"), authority)
-        return Certificates(authority.certificate, server.certificate, server.key)
+        replication = await self._pair(
+            spec, f"{spec.name}-replication", "kubernetes.io/tls", ("tls.crt", "tls.key"), authority
+        )
+        pairs = {"ca": authority, "server": server, "replication": replication}
+        ends = {f"{spec.name}-{suffix}": expiry(pair.certificate) for suffix, pair in pairs.items()}
+        return Certificates(authority.certificate, server.certificate, server.key), ends
 
     async def services(self, spec: ClusterSpec) -> None:
         """Ensure the three Services."""
@@ -72,15 +76,6 @@ class Foundation:
             labels={LABEL_USER_TYPE: "app", **_RELOAD},
         )
         return secret_text(await self._store.ensure(SECRETS, manifest), "password")
-
-    async def expirations(self, spec: ClusterSpec) -> dict[str, str]:
-        """Return when the certificates end, by secret."""
-        found = {}
-        for suffix, key in (("ca", "ca.crt"), ("server", "tls.crt"), ("replication", "tls.crt")):
-            secret = await self._store.get(SECRETS, f"{spec.name}-{suffix}", spec.namespace)
-            if secret is not None:
-                found[f"{spec.name}-{suffix}"] = expiry(secret_text(secret, key))
-        return found
 
     async def _pair(
         self, spec: ClusterSpec, name: str, kind: str, keys: tuple[str, str], authority: KeyPair | None

@@ -10,7 +10,7 @@ import structlog
 
 from postern_common.contracts.kubernetes import LABEL_CNPG_CLUSTER
 from postern_common.errors import TransientError
-from postern_common.kube.paths import CLUSTERS, PERSISTENT_VOLUME_CLAIMS, PODS
+from postern_common.kube.paths import CLUSTERS, PERSISTENT_VOLUME_CLAIMS, PODS, Resource
 from postern_devcluster.operator.attendant import Attendant
 from postern_devcluster.operator.clock import now_seconds
 from postern_devcluster.operator.demolition import Demolition
@@ -30,6 +30,8 @@ from postern_devcluster.operator.survey import survey
 
 Key = tuple[str, str]
 """Namespace and name of a Cluster."""
+Members = Callable[[Resource, Key], frozenset[str] | None]
+"""Names of a cluster's pods or claims as a watch has told so far; None while it has told nothing."""
 
 _MOST_STEPS = 100
 _OBSTACLE_RETRY_SECONDS = 15.0
@@ -40,8 +42,11 @@ _logger = structlog.get_logger(__name__)
 class Reconciler:
     """Reconciles clusters, one pass at a time for each; different clusters at the same time."""
 
-    def __init__(self, store: ObjectStore, host: Host, *, on_exit: Callable[[Key], None], proxied: bool) -> None:
+    def __init__(
+        self, store: ObjectStore, host: Host, *, on_exit: Callable[[Key], None], members: Members, proxied: bool
+    ) -> None:
         self._store = store
+        self._members = members
         self._host = host
         self._on_exit = on_exit
         self._proxied = proxied
@@ -78,14 +83,19 @@ class Reconciler:
         if attendant is None:
             attendant = self._attendants[key] = self._attendant(key, cluster)
         scene = await self._scene(cluster, spec, attendant)
-        return await self._advance(scene, attendant)
+        try:
+            return await self._advance(scene, attendant)
+        finally:
+            attendant.members = {PODS: {*scene.pods, *scene.jobs}, PERSISTENT_VOLUME_CLAIMS: set(scene.claims)}
 
     async def set_password(self, key: Key, password: str) -> None:
         """Make the application's role have the password that its secret has."""
         attendant = self._attendants.get(key)
+        if attendant is None or attendant.password == password:
+            return
         cluster = await self._store.get(CLUSTERS, key[1], key[0])
         spec = None if cluster is None else await self._surroundings.resolve(cluster)
-        if attendant is None or spec is None or cluster is None or attendant.password == password:
+        if spec is None or cluster is None:
             return
         primary = (cluster.get("status") or {}).get("currentPrimary")
         server = attendant.runtime.instances.get(primary or "")
@@ -120,10 +130,9 @@ class Reconciler:
             await self._foundation.budgets(spec, scene.cluster)
             attendant.instances_asked = spec.instances
         if attendant.certificates is None:
-            attendant.certificates = await self._foundation.certificates(spec)
+            attendant.certificates, expirations = await self._foundation.certificates(spec)
             await self._foundation.app_password(spec)
             await self._foundation.services(spec)
-            expirations = await self._foundation.expirations(spec)
             await scene.update(lambda status: status.setdefault("certificates", {}).update(expirations=expirations))
         await attendant.runtime.configure(spec.settings, attendant.certificates)
         await scene.update(lambda status: status.update(image=spec.image))
@@ -135,9 +144,8 @@ class Reconciler:
             await attendant.runtime.release_held(scene.primary)
 
     async def _scene(self, cluster: Object, spec: ClusterSpec, attendant: Attendant) -> Scene:
-        owned = f"{LABEL_CNPG_CLUSTER}={spec.name},{LABEL_INSTANCE}"
-        pods = await self._store.list(PODS, owned, spec.namespace)
-        claims = await self._store.list(PERSISTENT_VOLUME_CLAIMS, owned, spec.namespace)
+        pods = await self._read_members(PODS, spec, attendant)
+        claims = await self._read_members(PERSISTENT_VOLUME_CLAIMS, spec, attendant)
         return Scene(
             store=self._store,
             cluster=cluster,
@@ -150,6 +158,20 @@ class Reconciler:
             route=attendant.route,
         )
 
+    async def _read_members(self, resource: Resource, spec: ClusterSpec, attendant: Attendant) -> list[Object]:
+        """Read a cluster's pods or claims: those that the watch told of, and those of the last pass, as it may lag.
+
+        By name, since a list looks at every object of the namespace: a thousand clusters would each pay for all.
+        """
+        known = self._members(resource, (spec.namespace, spec.name))
+        if known is None:
+            return await self._store.list(
+                resource, f"{LABEL_CNPG_CLUSTER}={spec.name},{LABEL_INSTANCE}", spec.namespace
+            )
+        names = sorted(known | attendant.members.get(resource, set()))
+        found = await asyncio.gather(*(self._store.get(resource, name, spec.namespace) for name in names))
+        return [item for item in found if item is not None and _belongs(item, spec)]
+
     async def _refuse_catalog(self, cluster: Object) -> float:
         status = dict(cluster.get("status") or {})
         set_phase(status, BAD_CATALOG, "the image catalog has no image of this major version", now=now_seconds())
@@ -159,6 +181,11 @@ class Reconciler:
 
     def _attendant(self, key: Key, cluster: Object) -> Attendant:
         return Attendant(identity_of(cluster), self._host, lambda: self._on_exit(key), proxied=self._proxied)
+
+
+def _belongs(item: Object, spec: ClusterSpec) -> bool:
+    labels = item["metadata"].get("labels") or {}
+    return labels.get(LABEL_CNPG_CLUSTER) == spec.name and LABEL_INSTANCE in labels
 
 
 def _living(items: list[Object], spec: ClusterSpec) -> dict[str, Object]:

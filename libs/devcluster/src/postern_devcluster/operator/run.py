@@ -20,7 +20,7 @@ from postern_devcluster.operator.runtime import Host
 from postern_devcluster.operator.simulation import SimulatedHost
 from postern_devcluster.operator.watches import (
     ClusterSink,
-    DisappearanceSink,
+    MemberSink,
     PasswordSink,
     WatchedCluster,
     WatchedItem,
@@ -73,7 +73,14 @@ class _Operator:
         self._client = client
         self._clusters: KeyedQueue[Key] = KeyedQueue(self._work)
         self._passwords = PasswordSink(self._clusters.add)
-        self._reconciler = Reconciler(ObjectStore(client), host, on_exit=self._clusters.interrupt, proxied=proxied)
+        self._members = {each: MemberSink(self._clusters.add) for each in (PODS, PERSISTENT_VOLUME_CLAIMS)}
+        self._reconciler = Reconciler(
+            ObjectStore(client),
+            host,
+            on_exit=self._clusters.interrupt,
+            members=lambda resource, key: self._members[resource].names(key),
+            proxied=proxied,
+        )
 
     def spawn_all(self, owner: TaskOwner) -> None:
         """Start workers and watches."""
@@ -82,14 +89,14 @@ class _Operator:
         clusters = ListWatch(self._client, CLUSTERS.collection(), decoder=msgspec.json.Decoder(WatchedCluster).decode)
         sink = ClusterSink(self._clusters.add, self._clusters.interrupt, self._first_list)
         owner.spawn(clusters.run(sink), name="operator-watch-clusters")
-        for resource in (PODS, PERSISTENT_VOLUME_CLAIMS):
+        for resource, members in self._members.items():
             items = ListWatch(
                 self._client,
                 resource.collection(),
                 decoder=msgspec.json.Decoder(WatchedItem).decode,
                 label_selector=LABEL_CNPG_CLUSTER,
             )
-            owner.spawn(items.run(DisappearanceSink(self._clusters.add)), name=f"operator-watch-{resource.plural}")
+            owner.spawn(items.run(members), name=f"operator-watch-{resource.plural}")
         secrets = ListWatch(
             self._client,
             SECRETS.collection(),

@@ -108,13 +108,22 @@ class ClusterSink:
             self._changed(key)
 
 
-class DisappearanceSink:
-    """Follows pods or claims of clusters; one that vanishes or is being deleted is news."""
+class MemberSink:
+    """Follows pods or claims of clusters; one that vanishes or is being deleted is news.
+
+    It knows the names of each cluster's, so that a pass over one cluster costs the same however many there are.
+    """
 
     def __init__(self, vanished: Callable[[Key], None]) -> None:
         self._vanished = vanished
         self._known: dict[tuple[str, str], Key] = {}
         self._listed: dict[tuple[str, str], Key] = {}
+        self._members: dict[Key, set[str]] = {}
+        self._complete = False
+
+    def names(self, key: Key) -> frozenset[str] | None:
+        """Names of a cluster's objects as far as the watch has told; None before the first list is complete."""
+        return frozenset(self._members.get(key, ())) if self._complete else None
 
     async def list_started(self) -> None:
         """Forget an unfinished list."""
@@ -130,17 +139,30 @@ class DisappearanceSink:
             if name not in self._listed:
                 self._vanished(key)
         self._known, self._listed = self._listed, {}
+        self._members = {}
+        for (_, member), key in self._known.items():
+            self._members.setdefault(key, set()).add(member)
+        self._complete = True
 
     async def changed(self, change: ChangeType, item: WatchedItem) -> None:
         """Note one change."""
         name, key = _key(item.metadata), _owner(item.metadata)
         if change is ChangeType.DELETED:
             self._known.pop(name, None)
+            self._forget(key, name[1])
             self._vanished(key)
         else:
             self._known[name] = key
+            self._members.setdefault(key, set()).add(name[1])
             if item.metadata.deletion_timestamp is not None:
                 self._vanished(key)
+
+    def _forget(self, key: Key, name: str) -> None:
+        members = self._members.get(key)
+        if members is not None:
+            members.discard(name)
+            if not members:
+                del self._members[key]
 
 
 class PasswordSink:
