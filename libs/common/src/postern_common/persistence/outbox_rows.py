@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from postern_common.contracts.broker import EVENTS_EXCHANGE
 from postern_common.persistence.transactions import open_transaction
 
 _EPOCHS: Final = "unnest(CAST(:shards AS smallint[]), CAST(:epochs AS bigint[])) AS e (shard, epoch)"
@@ -87,17 +88,15 @@ class OutboxRows:
         async with open_transaction(self._single, seconds=2.0) as connection:
             await connection.execute(self._sql.release, {"owner": self._owner})
 
-    async def due(self, epochs: Mapping[int, int], limit: int) -> list[OutboxRow]:
-        """The oldest rows to send now, in order; none of a subject that a failed or parked row blocks."""
-        async with open_transaction(self._single) as connection:
-            rows = await connection.execute(self._sql.due, {"shards": list(epochs), "limit": limit})
-            return [OutboxRow(*row) for row in rows]
+    async def claim(self, epochs: Mapping[int, int], limit: int) -> list[OutboxRow]:
+        """The oldest rows to send now, in order; none of a subject that a failed or parked row blocks.
 
-    async def stamp(self, positions: Sequence[int], epochs: Mapping[int, int]) -> dict[int, int]:
-        """Give rows their place in the source's sequence, durably; returns position → sequence of owned shards."""
+        In the same statement rows for the ledger's exchange get their place in the source's sequence, durably: what is
+        sent again carries the same one. Such a row without a place is one of a shard that another relay holds by now.
+        """
         async with open_transaction(self._single) as connection:
-            rows = await connection.execute(self._sql.stamp, {"positions": list(positions), **_split(epochs)})
-            return {row.position: row.source_sequence for row in rows}
+            rows = await connection.execute(self._sql.claim, {"limit": limit, **_split(epochs)})
+            return [OutboxRow(*row) for row in rows]
 
     async def mark_sent(self, rows: Sequence[OutboxRow], epochs: Mapping[int, int], on_sent: OnSent | None) -> int:
         """Mark rows sent and tell ``on_sent`` in the same transaction; returns how many were still ours."""
@@ -146,24 +145,24 @@ class _Statements:
             " WHERE owner = :owner OR expires_at <= clock_timestamp() RETURNING shard, epoch"
         )
         self.release = text(f"UPDATE {leases} SET expires_at = '-infinity' WHERE owner = :owner")  # noqa: S608
-        self.due = text(
-            "SELECT position, shard, subject, exchange, routing_key, event_id, type, operation_id, traceparent, body,"  # noqa: S608
-            f" source_sequence, attempts FROM {outbox} WHERE sent_at IS NULL"
+        self.claim = text(
+            "WITH due AS MATERIALIZED (SELECT position, shard, subject, exchange, routing_key, event_id, type,"  # noqa: S608
+            f" operation_id, traceparent, body, source_sequence, attempts FROM {outbox} WHERE sent_at IS NULL"
             " AND shard = ANY(CAST(:shards AS smallint[]))"
             f" AND subject NOT IN (SELECT b.subject FROM {outbox} b WHERE b.sent_at IS NULL"
             " AND (b.parked_reason IS NOT NULL OR b.next_attempt_at > clock_timestamp()))"
-            " ORDER BY position LIMIT :limit"
-        )
-        self.stamp = text(
-            "WITH picked AS (SELECT o.position, o.shard,"  # noqa: S608
-            " row_number() OVER (PARTITION BY o.shard ORDER BY o.position) AS place"
-            f" FROM {outbox} o WHERE o.position = ANY(CAST(:positions AS bigint[])) AND o.source_sequence IS NULL),"
+            " ORDER BY position LIMIT :limit),"
+            " picked AS (SELECT position, shard, row_number() OVER (PARTITION BY shard ORDER BY position) AS place"
+            f" FROM due WHERE source_sequence IS NULL AND exchange = '{EVENTS_EXCHANGE}'),"
             f" counted AS (UPDATE {leases} l SET next_sequence = l.next_sequence + c.number"
             f" FROM (SELECT shard, count(*) AS number FROM picked GROUP BY shard) c, {_EPOCHS}"
             " WHERE l.shard = c.shard AND e.shard = l.shard AND l.epoch = e.epoch"
-            " RETURNING l.shard, l.next_sequence - c.number AS first)"
-            f" UPDATE {outbox} o SET source_sequence = n.first + p.place - 1 FROM picked p, counted n"
-            " WHERE n.shard = p.shard AND o.position = p.position RETURNING o.position, o.source_sequence"
+            " RETURNING l.shard, l.next_sequence - c.number AS first),"
+            f" stamped AS (UPDATE {outbox} o SET source_sequence = n.first + p.place - 1 FROM picked p, counted n"
+            " WHERE n.shard = p.shard AND o.position = p.position RETURNING o.position, o.source_sequence)"
+            " SELECT d.position, d.shard, d.subject, d.exchange, d.routing_key, d.event_id, d.type, d.operation_id,"
+            " d.traceparent, d.body, coalesce(s.source_sequence, d.source_sequence), d.attempts"
+            " FROM due d LEFT JOIN stamped s USING (position) ORDER BY d.position"
         )
         # Nobody waits for the disk here: what a crash of the server makes it forget is sent again, under the same id.
         self.mark_sent = text(

@@ -135,7 +135,7 @@ class Relay:
             await self._measure()
         if not self._epochs:
             return False
-        rows = await self._rows.due(self._epochs, BATCH_ROWS)
+        rows = await self._rows.claim(self._epochs, BATCH_ROWS)
         if not rows:
             return False
         links = links_to([row.traceparent for row in rows])
@@ -161,37 +161,23 @@ class Relay:
         _parked.labels(self._source).set(backlog.parked)
 
     async def _publish(self, rows: Sequence[OutboxRow]) -> _Outcome:
-        """Events first get their place in the source's sequence; then each subject's rows leave in order."""
+        """Send each subject's rows in order, all subjects at the same time."""
         outcome = _Outcome()
-        events = [row for row in rows if row.exchange == EVENTS_EXCHANGE]
-        sequences = await self._sequences(events, outcome) if events else {}
+        if any(_is_unplaced(row) for row in rows):
+            self._lost_shards()
         async with asyncio.TaskGroup() as group:
             for chain in _chains(rows):
-                group.create_task(self._publish_chain(chain, sequences, outcome))
+                group.create_task(self._publish_chain(chain, outcome))
         return outcome
 
-    async def _sequences(self, events: Sequence[OutboxRow], outcome: _Outcome) -> dict[int, int]:
-        known = {row.position: row.source_sequence for row in events if row.source_sequence is not None}
-        missing = [row.position for row in events if row.source_sequence is None]
-        if missing:
-            try:
-                stamped = await self._rows.stamp(missing, self._epochs)
-            except TransientError as error:
-                outcome.interrupted = error
-                return known
-            if len(stamped) < len(missing):
-                self._lost_shards()
-            known.update(stamped)
-        return known
-
-    async def _publish_chain(self, chain: Sequence[OutboxRow], sequences: dict[int, int], outcome: _Outcome) -> None:
+    async def _publish_chain(self, chain: Sequence[OutboxRow], outcome: _Outcome) -> None:
         for row in chain:
             if outcome.interrupted is not None or time.monotonic() > self._held_until - LEASE_MARGIN_SECONDS:
                 return
-            if row.exchange == EVENTS_EXCHANGE and row.position not in sequences:
+            if _is_unplaced(row):
                 return  # another relay has this shard now
             try:
-                await self._publisher.publish(_message(row, sequences.get(row.position)))
+                await self._publisher.publish(_message(row))
             except DependencyDownError as error:
                 outcome.interrupted = error
                 _failures.labels(self._source, error.code).inc()
@@ -246,8 +232,12 @@ def _chains(rows: Sequence[OutboxRow]) -> list[list[OutboxRow]]:
     return list(chains.values())
 
 
-def _message(row: OutboxRow, sequence: int | None) -> OutgoingMessage:
+def _is_unplaced(row: OutboxRow) -> bool:
+    return row.exchange == EVENTS_EXCHANGE and row.source_sequence is None
+
+
+def _message(row: OutboxRow) -> OutgoingMessage:
     body = row.body
-    if sequence is not None:
-        body = body[:-1] + b',"sourceshard":%d,"sourcesequence":%d}' % (row.shard, sequence)
+    if row.source_sequence is not None:
+        body = body[:-1] + b',"sourceshard":%d,"sourcesequence":%d}' % (row.shard, row.source_sequence)
     return OutgoingMessage(row.exchange, row.routing_key, body, row.event_id, row.type, row.attempts + 1)
