@@ -103,6 +103,8 @@ def test_a_parameter_is_stored_as_postgresql_writes_it(name: str, given: Any, st
         ("checkpoint_timeout", "1s"),
         ("synchronous_commit", "maybe"),
         ("TimeZone", "'; DROP TABLE x"),
+        ("TimeZone", "Europe/Berln"),
+        ("huge_pages", "on"),
     ],
 )
 def test_a_value_outside_its_rule_is_refused(name: str, given: Any) -> None:

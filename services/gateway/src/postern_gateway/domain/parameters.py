@@ -5,6 +5,8 @@ may reach the cluster.
 """
 
 import re
+import zoneinfo
+from functools import cache
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -16,6 +18,11 @@ _BOOLEANS = {"on": "on", "true": "on", "yes": "on", "1": "on", "off": "off", "fa
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,9})?")
 
 
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset({"UTC", *zoneinfo.available_timezones()})
+
+
 class ParameterRule(BaseModel):
     """What values a parameter takes. ``unit`` is that of a bare number; ``minimum`` and ``maximum`` are in that
     unit.
@@ -23,7 +30,7 @@ class ParameterRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    type: Literal["boolean", "integer", "real", "enum", "memory", "time", "string"]
+    type: Literal["boolean", "integer", "real", "enum", "memory", "time", "string", "timezone"]
     unit: Literal["B", "kB", "8kB", "MB", "ms", "s", "min"] | None = None
     minimum: float | None = None
     maximum: float | None = None
@@ -67,6 +74,11 @@ class ParameterRule(BaseModel):
         if self.type == "enum":
             if text not in self.values:
                 raise ValueError(f"must be one of {', '.join(self.values)}")
+            return text
+        if self.type == "timezone":
+            # a name that PostgreSQL does not know keeps it from starting, like an unknown parameter
+            if text not in _zones():
+                raise ValueError("must be the name of a time zone, such as UTC or Europe/Berlin")
             return text
         if self.type == "string":
             if self.pattern is None or re.fullmatch(self.pattern, text) is None:

@@ -164,13 +164,19 @@ def _check_cidrs(cidrs: list[str] | None) -> tuple[tuple[str, ...] | None, list[
     networks, faults = [], []
     for index, cidr in enumerate(cidrs):
         try:
-            # a zone (fe80::1%eth0) may hold any character, line feeds too, and would stand in pg_hba as it is
-            if _CIDR.fullmatch(cidr) is None:
-                raise ValueError(f"{cidr!r} is not a network in CIDR notation")
-            networks.append(str(ipaddress.ip_network(cidr)))
+            networks.append(_network(cidr))
         except ValueError as error:
             faults.append(Violation(f"/allowed_cidrs/{index}", "invalid_cidr", str(error)[:200]))
     return tuple(dict.fromkeys(networks)), faults
+
+
+def _network(cidr: str) -> str:
+    """Raises ``ValueError``. A zone (``fe80::1%eth0``) may hold any character, line feeds too, and would stand in pg_hba
+    as it is.
+    """
+    if _CIDR.fullmatch(cidr) is None:
+        raise ValueError(f"{cidr!r} is not a network in CIDR notation")
+    return str(ipaddress.ip_network(cidr))
 
 
 def _check_parameters(offer: Offer, version: int, wanted: dict[str, Any]) -> tuple[dict[str, str], list[Violation]]:
