@@ -171,7 +171,7 @@ def _check_cidrs(cidrs: list[str] | None) -> tuple[tuple[str, ...] | None, list[
 
 
 def _network(cidr: str) -> str:
-    """Raises ``ValueError``. A zone (``fe80::1%eth0``) may hold any character, line feeds too, and would stand in pg_hba
+    """Raises ``ValueError``. A zone (``fe80::1%eth0``) may hold any character, line feeds too, and would be in pg_hba
     as it is.
     """
     if _CIDR.fullmatch(cidr) is None:
