@@ -1,5 +1,7 @@
 """Creates that cannot work: the phase stays "Setting up primary", the cause is on pod, claim and Events as recorded."""
 
+import json
+import time
 from typing import Any
 
 import pytest
@@ -12,7 +14,11 @@ from tests.integration.devcluster.operator.clusters import (
     newest_major,
 )
 
+from postern_common.contracts.reasons import Reason
 from postern_common.kube.paths import EVENTS, PERSISTENT_VOLUME_CLAIMS, PODS
+from postern_devcluster.operator.postgres.binaries import find_installations
+from postern_watcher.domain.causes import Cause, Symptoms, find_cause
+from postern_watcher.storage.wire import decode_pod, decode_volume, decode_warning
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -57,6 +63,44 @@ async def test_an_image_that_does_not_exist_backs_off(bench: Workbench) -> None:
 async def test_a_version_that_is_not_installed_is_an_image_that_does_not_exist(bench: Workbench) -> None:
     database = await bench.create(imageName="ghcr.io/cloudnative-pg/postgresql:99.1-system-trixie")
     await initdb_pod(bench, database, lambda pod: "ImagePullBackOff" in str(pod.get("status")))
+    assert (await database.claims())["pg-1"]["status"]["phase"] == "Bound"
+
+
+NOT_INSTALLED = next(major for major in range(14, 99) if major not in find_installations().majors)
+MEMORY = "requests", "limits"
+CAUSES: dict[Reason, Object] = {
+    Reason.IMAGE_PULL_FAILED: {"imageName": f"ghcr.io/cloudnative-pg/postgresql:{NOT_INSTALLED}.1-system-trixie"},
+    Reason.STORAGE_CLASS_MISSING: {"storage": {"size": "1Gi", "storageClass": "nope"}},
+    Reason.UNSCHEDULABLE: {"resources": {kind: {"memory": "900Gi"} for kind in MEMORY}},
+    Reason.OUT_OF_MEMORY: {"resources": {kind: {"memory": "20Mi"} for kind in MEMORY}},
+}
+
+
+async def seen_by_the_watcher(bench: Workbench) -> Cause | None:
+    """The cause that the watcher's own rules find in what the API shows; as if its patience had passed."""
+    raw = {
+        resource: [json.dumps(item).encode() for item in (await bench.items(resource)).values()]
+        for resource in (PODS, PERSISTENT_VOLUME_CLAIMS, EVENTS)
+    }
+    warnings = [json.loads(item)["type"] == "Warning" and decode_warning(item).facts for item in raw[EVENTS]]
+    symptoms = Symptoms(
+        pods=tuple(decode_pod(item).facts for item in raw[PODS]),  # type: ignore[misc]  # of pods only
+        volumes=tuple(decode_volume(item).facts for item in raw[PERSISTENT_VOLUME_CLAIMS]),  # type: ignore[misc]
+        warnings=tuple(each for each in warnings if each),
+        now=time.time() + 30,
+    )
+    return find_cause(symptoms)
+
+
+@pytest.mark.parametrize("reason", CAUSES)
+async def test_the_watcher_finds_the_cause_within_seconds(bench: Workbench, reason: Reason) -> None:
+    await bench.create(**CAUSES[reason])
+
+    async def found() -> bool:
+        cause = await seen_by_the_watcher(bench)
+        return cause is not None and cause.reason is reason
+
+    await eventually(found)
 
 
 async def test_a_missing_storage_class_leaves_the_claim_pending_and_heals_when_the_cluster_goes(

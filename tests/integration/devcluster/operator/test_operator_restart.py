@@ -14,13 +14,16 @@ from tests.integration.devcluster.operator.clusters import (
     DevelopmentCluster,
     Workbench,
     alive,
+    container_states,
     eventually,
+    newest_major,
     running,
 )
 from tests.integration.devcluster.operator.conftest import make_bench
 
 from postern_common.kube.paths import PODS
 from postern_devcluster.operator.postgres.account import state_hash
+from postern_devcluster.operator.postgres.binaries import find_installations
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -115,6 +118,29 @@ async def test_a_cluster_deleted_while_no_operator_runs_is_swept_away(
         return await workbench.items(PODS) == {}
 
     await eventually(no_pods)
+
+
+async def test_a_version_whose_programs_went_away_is_an_image_that_cannot_be_pulled(
+    own: DevelopmentCluster, workbench: Workbench
+) -> None:
+    database = await workbench.create(instances=1)
+    await database.healthy(1)
+    await asyncio.to_thread(own.stop)
+    programs = own.state_dir / str(newest_major() + 1) / "bin"
+    programs.mkdir(parents=True)
+    for name in ("postgres", "initdb"):
+        (programs / name).symlink_to(find_installations().program(newest_major(), name))
+    own.arguments = ("--postgres-bin", str(programs))
+    await asyncio.to_thread(own.start)
+
+    async def pull_fails() -> bool:
+        return "ImagePullBackOff" in str(container_states(await database.pods()))
+
+    await eventually(pull_fails)
+    await asyncio.to_thread(own.stop)
+    own.arguments = ()
+    await asyncio.to_thread(own.start)
+    await database.healthy(1)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has another account to step down to")

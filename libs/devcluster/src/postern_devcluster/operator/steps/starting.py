@@ -4,7 +4,7 @@ import structlog
 
 from postern_devcluster.operator.domain import phases
 from postern_devcluster.operator.domain.pods import ContainerState, pod_needs, restart_count
-from postern_devcluster.operator.postgres.errors import InstanceStartError
+from postern_devcluster.operator.postgres.errors import InstanceStartError, UnsupportedVersionError
 from postern_devcluster.operator.scene import Scene
 from postern_devcluster.operator.steps.obstacles import show_obstacle
 
@@ -44,6 +44,14 @@ async def start_server(scene: Scene, name: str, *, restarted: bool) -> bool:
             detail=error.detail,
         )  # fmt: skip
         await show_crash(scene, name)
+        return False
+    except UnsupportedVersionError:
+        # Its programs were there when it was made, and are not any more: an image that went away.
+        pod = scene.pods.get(name)
+        obstacle = None if pod is None else await scene.surroundings.obstacle(pod_needs(pod, scene.spec))
+        if pod is None or obstacle is None:
+            raise
+        await show_obstacle(scene, pod, None, obstacle)
         return False
     await sync_standbys(scene)
     await scene.label_roles()
