@@ -127,9 +127,10 @@ async def test_a_revoked_or_expired_key_is_refused_at_once(gateway: Gateway) -> 
             text("UPDATE gateway.api_keys SET expires_at = clock_timestamp() - interval '1 second'")
         )
     problem(await gateway.client.get("/v1/me", headers={"Authorization": f"Bearer {token}"}), 401, "unauthenticated")
-    past = {"name": "ci", "role": "viewer", "expires_at": "2020-01-01T00:00:00Z"}
-    response = await gateway.client.post("/v1/projects/acme/api-keys", json=past)
-    assert problem(response, 422, "validation_failed")["errors"][0]["pointer"] == "/expires_at"
+    for moment in ("2020-01-01T00:00:00Z", "2100-01-01T00:00:00", "9999-12-31T23:59:59-23:59"):
+        key = {"name": "ci", "role": "viewer", "expires_at": moment}
+        response = await gateway.client.post("/v1/projects/acme/api-keys", json=key)
+        assert problem(response, 422, "validation_failed")["errors"][0]["pointer"] == "/expires_at"
 
 
 async def test_a_key_sees_its_own_project_only(gateway: Gateway) -> None:

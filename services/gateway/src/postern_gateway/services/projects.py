@@ -120,7 +120,7 @@ class ApiKeyService:
     async def create(self, call: WriteCall, body: CreateApiKey) -> Answer:
         """201 with the key. A replay of the request shows everything but the secret: it is stored nowhere."""
         now = datetime.now(UTC)
-        if body.expires_at is not None and (body.expires_at.tzinfo is None or body.expires_at <= now):
+        if not _is_future(body.expires_at, now):
             raise invalid(Violation("/expires_at", "invalid_value", "must be a time in the future, with its offset"))
         secret = generate_secret()
         record = ApiKeyRecord(
@@ -178,3 +178,10 @@ class ApiKeyService:
         answer = await self._writes.run(call.key, work)
         self._authenticator.forget(key_id)
         return answer
+
+
+def _is_future(moment: datetime | None, now: datetime) -> bool:
+    try:
+        return moment is None or (moment.tzinfo is not None and moment.astimezone(UTC) > now)
+    except OverflowError:  # the last day of the calendar, with an offset
+        return False
