@@ -39,6 +39,8 @@ async def build(settings: WatcherSettings, client: KubeApi | None = None) -> Ser
     add_standard_checks(health, engine=engine, connections=[connection])
 
     async def cluster() -> None:
+        if not leadership.decided:
+            raise DependencyDownError("starting", "it is not decided yet which watcher leads")
         if leadership.epoch is not None:
             await sessions.check()
 

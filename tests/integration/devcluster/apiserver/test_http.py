@@ -46,6 +46,19 @@ async def test_errors_are_status_objects_with_reason_and_code(admin: Client) -> 
     assert elsewhere.code == 404
 
 
+async def test_a_kind_whose_definition_was_deleted_is_not_served(admin: Client) -> None:
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    gone = await admin.ask("DELETE", f"{definitions}/clusters.postgresql.cnpg.io")
+    assert gone.code == 200
+    listed = await admin.ask("GET", f"{CNPG}/clusters")
+    assert (listed.code, "details" in listed.body) == (404, False)
+    assert (await apply(admin, "orders")).code == 404
+    assert (await admin.ask("GET", f"{CNPG}/backups")).code == 200
+    discovered = {entry["name"] for entry in (await admin.ask("GET", CNPG)).body["resources"]}
+    assert "backups" in discovered
+    assert not {"clusters", "clusters/status"} & discovered
+
+
 async def test_an_unknown_token_is_unauthorized(server: ApiServer, admin: Client) -> None:
     headers = {"Authorization": "Bearer nobody"}
     async with admin.session.get("/api/v1/pods", headers=headers) as response:

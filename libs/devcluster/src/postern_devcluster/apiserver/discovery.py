@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from postern_devcluster.apiserver.kinds import ACCESS_REVIEWS, KINDS, Kind
+from postern_devcluster.apiserver.kinds import ACCESS_REVIEWS, CNPG, KINDS, Kind
 from postern_devcluster.apiserver.status import path_not_found
 
 _VERSION = {
@@ -36,8 +36,11 @@ def serves(path: str) -> bool:
     return parts[:1] == ["openapi"]
 
 
-def answer(request: web.Request) -> web.Response:
-    """Answer a GET of a discovery document. Raises 404 for groups that are not there."""
+def answer(request: web.Request, missing: frozenset[str] = frozenset()) -> web.Response:
+    """Answer a GET of a discovery document. Raises 404 for groups that are not there.
+
+    ``missing`` are the plurals of custom kinds whose definition was deleted.
+    """
     path = request.path.rstrip("/")
     if path in ("/livez", "/readyz", "/healthz"):
         return web.Response(text="ok")
@@ -46,7 +49,18 @@ def answer(request: web.Request) -> web.Response:
     body = _document(path)
     if body is None:
         raise path_not_found()
+    if missing:
+        body = _without(body, missing)
     return web.Response(body=body, content_type="application/json")
+
+
+def _without(body: bytes, plurals: frozenset[str]) -> bytes:
+    """A resource list without the given custom kinds; any other document as it is."""
+    document = msgspec.json.decode(body)
+    if document.get("kind") != "APIResourceList" or not document["groupVersion"].startswith(f"{CNPG}/"):
+        return body
+    resources = [entry for entry in document["resources"] if entry["name"].partition("/")[0] not in plurals]
+    return msgspec.json.encode({**document, "resources": resources})
 
 
 @cache

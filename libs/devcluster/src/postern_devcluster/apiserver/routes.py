@@ -11,7 +11,7 @@ from aiohttp import web
 
 from postern_devcluster.apiserver import discovery, protobuf, reads, requests, scale, status
 from postern_devcluster.apiserver.deletion import ObjectDeleter, parse_delete_options
-from postern_devcluster.apiserver.kinds import ACCESS_REVIEWS
+from postern_devcluster.apiserver.kinds import ACCESS_REVIEWS, CRDS, KINDS, Kind
 from postern_devcluster.apiserver.logs import PodLogs
 from postern_devcluster.apiserver.patches import merge_patch
 from postern_devcluster.apiserver.rendering import Renderer
@@ -82,8 +82,10 @@ class Api:
         if user is None:
             raise status.unauthorized()
         if discovery.serves(path):
-            return discovery.answer(request)
+            return discovery.answer(request, frozenset(kind.plural for kind in KINDS if not self._is_defined(kind)))
         target = requests.parse_target(path)
+        if not self._is_defined(target.kind):
+            raise status.path_not_found()  # as a real server answers once the definition is deleted
         verb = requests.verb_of(request.method, target, request.query)
         if not verb or (target.kind is ACCESS_REVIEWS and verb != "create"):
             raise status.method_not_allowed()
@@ -97,6 +99,9 @@ class Api:
         if target.subresource == "scale":
             return await self._scale(request, target, verb)
         return await self._verbs[verb](request, target)
+
+    def _is_defined(self, kind: Kind) -> bool:
+        return not kind.custom or self.store.get(CRDS, ("", kind.resource)) is not None
 
     def _would_create(self, request: web.Request, target: Target) -> bool:
         """An apply of an object that is not there needs the right to create it, too."""

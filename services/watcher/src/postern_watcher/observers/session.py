@@ -84,6 +84,8 @@ class WatchSessions:
 
     async def check(self) -> None:
         """Readiness: raises ``DependencyDownError`` in words when what must be watched cannot be."""
+        if not self._watches:
+            raise DependencyDownError("listing", "watching has not begun yet")
         for collection, watch in self._watches.items():
             status = watch.status
             if collection in _REQUIRED and not status.synced:

@@ -40,6 +40,8 @@ class LeadershipService:
         self._doubt = Wakeup()
         self.epoch: int | None = None
         """The epoch while this process leads."""
+        self.decided = False
+        """Whether the lease was reached once: before that nobody can say who watches."""
         self._led = False
 
     def doubt(self) -> None:
@@ -57,6 +59,7 @@ class LeadershipService:
                 await asyncio.sleep(delay_for(failures))
                 failures += 1
                 continue
+            self.decided = True
             if epoch is None:
                 failures = 0
                 await asyncio.sleep(STANDBY_SECONDS)
