@@ -1,6 +1,7 @@
 """The instances of one cluster as real PostgreSQL servers: made, cloned, started, promoted and rejoined."""
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,8 @@ from postern_devcluster.operator.runtime import Certificates, Instance, Settings
 _CLONE_SECONDS = 120.0
 _REWIND_SECONDS = 60.0
 _PROMOTE_SECONDS = 20
+_STREAM_SECONDS = 15.0
+_STREAM_POLL_SECONDS = 0.025
 _CONTROL_DATA_SECONDS = 20.0
 _CATCH_UP_SECONDS = 2.0
 _CATCH_UP_POLL_SECONDS = 0.1
@@ -144,8 +147,11 @@ class PostgresCluster:  # the runtime port is this wide: one method for each thi
         server = self._server(name)
         if name != primary and not server.view.running and self._layout.was_primary(name):
             await self.rejoin(name, primary)
+        followed = name != primary and self._server(primary).view.ready
+        if followed:
+            await self._ensure_slot(primary, name)
         await self._start(name, primary)
-        if name == primary or not self._server(primary).view.ready:
+        if not followed:
             return
         await self._follow(name, primary)
         if server.view.held and await self._caught_up(name):
@@ -162,14 +168,14 @@ class PostgresCluster:  # the runtime port is this wide: one method for each thi
     async def _follow(self, name: str, primary: str) -> None:
         """Wait until a standby streams; one that cannot is cloned anew, once."""
         server = self._server(name)
-        if await server.wait_streaming():
+        if await self._streams(name, primary):
             return
         if not server.view.running:
             raise InstanceStartError("instance_ended", f"{name} ended while it caught up")
         _logger.info("standby_replaced_by_clone", instance=name, primary=primary)
         await self.clone(name, primary)
         await self._start(name, primary)
-        if not await server.wait_streaming():
+        if not await self._streams(name, primary):
             raise InstanceStartError("standby_not_streaming", f"{name} does not stream from {primary}")
 
     async def stop(self, name: str) -> None:
@@ -266,6 +272,19 @@ class PostgresCluster:  # the runtime port is this wide: one method for each thi
         upstream = None if name == primary else self._server(primary).view.address
         settings = replace(self._wanted, parameters={**self._wanted.parameters, **(held or {})})
         self._layout.write_configuration(name, self._server(name).view.address, settings, upstream)
+
+    async def _streams(self, name: str, primary: str) -> bool:
+        """Wait until the primary sends WAL to a standby; False when it does not within some seconds."""
+        server = self._server(name)
+        deadline = asyncio.get_running_loop().time() + _STREAM_SECONDS
+        while server.view.running and asyncio.get_running_loop().time() < deadline:
+            with contextlib.suppress(DependencyDownError):
+                since = (await server.refresh()).started_at
+                async with statements.superuser(self._server(primary).socket_directory) as connection:
+                    if await statements.streams_to(connection, name, since=since):
+                        return True
+            await asyncio.sleep(_STREAM_POLL_SECONDS)
+        return False
 
     async def _needs_held(self, name: str) -> dict[str, str]:
         """Return what an instance would need more of than is configured, were it started as a standby now."""

@@ -17,7 +17,6 @@ from postern_devcluster.operator.postgres.process import Postmaster, adopt_postm
 from postern_devcluster.operator.runtime import Instance
 
 _START_SECONDS = 60.0
-_STREAM_SECONDS = 15.0
 _RELOAD_SECONDS = 2.0
 _POLL_SECONDS = 0.025
 
@@ -86,10 +85,6 @@ class Server:  # one method for each thing that can be done to or asked of a ser
         view.shrinks = state.shrinks
         return state
 
-    async def wait_streaming(self) -> bool:
-        """Wait until a standby streams from its primary; False when it does not within some seconds."""
-        return await self._until(lambda state: state.streaming, _STREAM_SECONDS)
-
     async def wait_reloaded(self, before: object) -> None:
         """Ask the postmaster to read its files again and wait until it did."""
         if self._postmaster is not None:
@@ -115,15 +110,6 @@ class Server:  # one method for each thing that can be done to or asked of a ser
         if self.view.running:
             await self.stop()
         raise InstanceStartError("instance_not_started", _tail(self._layout.log(self.view.name)))
-
-    async def _until(self, reached: Callable[[statements.ServerState], bool], seconds: float) -> bool:
-        deadline = asyncio.get_running_loop().time() + seconds
-        while self.view.running and asyncio.get_running_loop().time() < deadline:
-            with contextlib.suppress(DependencyDownError):
-                if reached(await self.refresh()):
-                    return True
-            await asyncio.sleep(_POLL_SECONDS)
-        return False
 
     def _ended(self, postmaster: Postmaster) -> None:
         view = self.view

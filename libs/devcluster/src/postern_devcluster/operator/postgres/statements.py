@@ -4,6 +4,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import asyncpg
@@ -27,10 +28,10 @@ SELECT EXISTS (
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """What a running server says of itself. ``streaming`` is meaningful on a standby only."""
+    """What a running server says of itself."""
 
     standby: bool
-    streaming: bool
+    started_at: datetime
     timeline: int
     system_id: str
     pending_restart: bool
@@ -68,7 +69,7 @@ async def read_state(connection: asyncpg.Connection) -> ServerState:
     row = await connection.fetchrow(
         """
         SELECT pg_is_in_recovery() AS standby,
-               EXISTS (SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming') AS streaming,
+               pg_postmaster_start_time() AS started_at,
                (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
                (SELECT system_identifier FROM pg_control_system())::text AS system_id,
                EXISTS (SELECT 1 FROM pg_settings WHERE pending_restart) AS pending_restart
@@ -79,6 +80,24 @@ async def read_state(connection: asyncpg.Connection) -> ServerState:
         shrinks = bool(await connection.fetchval(_SHRINKS, list(STANDBY_SENSITIVE)))
     assert row is not None, "an aggregate-free SELECT without FROM has one row"
     return ServerState(**dict(row), shrinks=shrinks)
+
+
+async def streams_to(connection: asyncpg.Connection, standby: str, *, since: datetime) -> bool:
+    """Whether a primary sends WAL to a standby that started at ``since``, by the clock that both share.
+
+    The standby's own view calls itself streaming before its primary has agreed to, as without a replication slot.
+    """
+    found = await connection.fetchval(
+        """
+        SELECT EXISTS (
+          SELECT 1 FROM pg_stat_replication
+          WHERE application_name = $1 AND backend_start >= $2 AND state IN ('catchup', 'streaming')
+        )
+        """,
+        standby,
+        since,
+    )
+    return bool(found)
 
 
 async def read_position(connection: asyncpg.Connection) -> int:
