@@ -115,6 +115,27 @@ async def test_a_generation_that_nobody_asked_for_proves_nothing(gateway: Gatewa
     assert (await gateway.get())["state"] == "degraded"
 
 
+async def test_a_cluster_that_somebody_deleted_is_shown_so_until_a_change_makes_a_new_one(gateway: Gateway) -> None:
+    database = await gateway.create()
+    await gateway.make_ready(database)
+    await gateway.tell(seen(database, 2, "deleting", reason="vanished"))
+    assert (await gateway.get())["state"] == "unavailable"
+    await gateway.tell(seen(database, 3, "deleted", reason="vanished"))
+    now = await gateway.get()
+    assert (now["state"], now["state_reason"]) == ("unavailable", "vanished")
+    assert "DELETE" in now["state_message"]
+    assert "empty" in now["state_message"]
+    for action in ("restart", "hibernate", "resume", "reload"):
+        refused = await gateway.client.post(f"{DATABASES}/orders/actions/{action}")
+        assert (refused.status_code, refused.json()["code"]) == (409, "invalid_state")
+
+    changed = await gateway.client.patch(f"{DATABASES}/orders", json={"instances": 2})
+
+    assert (changed.status_code, changed.json()["state"]) == (202, "unavailable")
+    await gateway.tell(seen(changed.json(), 4, "provisioning", observed_generation=1))
+    assert (await gateway.get())["state"] == "provisioning"
+
+
 async def test_hibernate_and_resume_end_at_their_goals(gateway: Gateway) -> None:
     database = await gateway.create()
     await gateway.make_ready(database)

@@ -97,13 +97,30 @@ async def test_a_delete_finds_a_cluster_whose_labels_were_taken_away(provisioner
     assert not await exists(provisioner, path(database_id))
 
 
-@pytest.mark.parametrize("resource", [CLUSTERS, NETWORK_POLICIES])
-async def test_a_deleted_object_is_made_again(provisioner: Provisioner, resource: Any) -> None:
+async def test_a_deleted_policy_is_made_again(provisioner: Provisioner) -> None:
     database_id = await created(provisioner)
-    await remove(provisioner, path(database_id, resource))
+    await remove(provisioner, path(database_id, NETWORK_POLICIES))
 
     assert await provisioner.parts.resyncing.resync() == 1
-    await eventually(lambda: exists(provisioner, path(database_id, resource)))
+    await eventually(lambda: exists(provisioner, path(database_id, NETWORK_POLICIES)))
+
+
+async def test_a_cluster_that_vanished_is_not_made_again_empty(provisioner: Provisioner) -> None:
+    database_id = await created(provisioner)
+    await remove(provisioner, path(database_id))
+    await remove(provisioner, path(database_id, NETWORK_POLICIES))
+
+    async def settled() -> bool:
+        return (await provisioner.row(database_id)).next_attempt_at is None
+
+    assert await provisioner.parts.resyncing.resync() == 1
+    await eventually(settled)
+    assert await exists(provisioner, path(database_id, NETWORK_POLICIES))
+    assert not await exists(provisioner, path(database_id))
+
+    await provisioner.handle(apply_command(database_id, 2))
+    await provisioner.wait_for_events("database.applied", 2)
+    assert await exists(provisioner, path(database_id))
 
 
 async def test_a_projects_policy_is_put_back(provisioner: Provisioner) -> None:

@@ -62,6 +62,7 @@ TABLE = [
         for state in (S.FAILED, S.UNAVAILABLE, S.FAILING_OVER, S.DEGRADED, S.RESTARTING, S.UPGRADING)
     ],
     ("removed by somebody else", GROWN, seen(S.DELETED, 2), OPEN, S.UNAVAILABLE, "vanished"),
+    ("going away unasked", GROWN, seen(S.DELETING, 2, "vanished"), None, S.UNAVAILABLE, "vanished"),
     ("on its way", GROWN, seen(S.READY, 1), OPEN, S.UPDATING, "applying"),
     ("on its way, as seen", GROWN, seen(S.UPDATING, 1), OPEN, S.UPDATING, "as_seen"),
     ("hibernating", GROWN, seen(S.READY, 1), operation("hibernate", "pending"), S.HIBERNATING, "hibernation_requested"),

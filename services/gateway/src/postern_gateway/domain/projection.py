@@ -19,6 +19,11 @@ _TOLD_AS_SEEN = frozenset(
         DatabaseState.UPGRADING,
     }
 )
+_VANISHED = (
+    "its cluster was deleted in Kubernetes by somebody else, and is not made anew by itself: it would be empty. DELETE"
+    " the database, or change it with a PATCH: that makes a new cluster, which is empty unless the volumes are still"
+    " there"
+)
 _UNDER_WAY = {
     OperationType.HIBERNATE: (DatabaseState.HIBERNATING, Reason.HIBERNATION_REQUESTED, "hibernation was asked for"),
     OperationType.RESUME: (DatabaseState.RESUMING, Reason.RESUME_REQUESTED, "resuming was asked for"),
@@ -55,8 +60,8 @@ def project(desired: Intent, last_observed: LastObserved | None, newest: Operati
     if last_observed is None:
         return _never_observed(newest)
     seen = Projection(last_observed.state, last_observed.reason, last_observed.message)
-    if last_observed.state is DatabaseState.DELETED:
-        return Projection(DatabaseState.UNAVAILABLE, Reason.VANISHED, "its cluster was removed by somebody else")
+    if last_observed.state in (DatabaseState.DELETING, DatabaseState.DELETED):
+        return Projection(DatabaseState.UNAVAILABLE, Reason.VANISHED, _VANISHED)
     if last_observed.state in _TOLD_AS_SEEN:
         return seen
     if last_observed.observed_generation >= desired.generation or newest is None:
@@ -88,6 +93,6 @@ def _under_way(desired: Intent, seen: Projection, newest: OperationRecord) -> Pr
         state, reason, message = known
         # the watcher's words say more than ours once it is in the same state
         return seen if seen.state is state else Projection(state, reason, message)
-    if seen.state is DatabaseState.UPDATING:
+    if seen.state in (DatabaseState.UPDATING, DatabaseState.PROVISIONING):  # the latter after its cluster vanished
         return seen
     return Projection(DatabaseState.UPDATING, Reason.APPLYING, f"generation {desired.generation} is on its way")

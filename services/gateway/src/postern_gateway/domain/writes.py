@@ -197,6 +197,9 @@ def _set_hibernated(
     now: datetime,
     trace_id: str | None,
 ) -> Change:
+    if database.state_reason == Reason.VANISHED:
+        # only a change that says what the database shall be makes a new, empty cluster (docs/adr/0017)
+        raise refuse("invalid_state", f"{kind} needs a cluster: {database.state_message}")
     wanted = kind is OperationType.HIBERNATE
     # a change made while asleep has the same goal as the hibernation that it superseded; a switchover has no part in it
     failed = newest.status is OperationStatus.FAILED and newest.type is not OperationType.SWITCHOVER

@@ -9,6 +9,7 @@ from postern_common.contracts.reasons import Reason
 from postern_common.errors import PermanentError, TransientError
 from postern_common.kube.errors import ConflictError, ForbiddenError, NotFoundError
 from postern_common.kube.paths import CLUSTERS, NETWORK_POLICIES, POD_MONITORS, Resource
+from postern_common.logging import get_logger
 from postern_common.runtime import crashpoint
 from postern_provisioner.domain.crashpoints import AFTER_APPLY
 from postern_provisioner.domain.drift import drifted_fields
@@ -27,6 +28,8 @@ from postern_provisioner.storage.objects import ClusterFacts, ObjectStore
 
 PLANS = 5
 """A conflict (the operator writes the status often) is answered by planning again, so often within one attempt."""
+
+log = get_logger(__name__)
 
 Live = Mapping[Resource, dict[str, Any] | None]
 
@@ -52,7 +55,9 @@ class ApplyService:
         self._options = options
 
     async def apply(self, target: Target, lease: Lease) -> Applied:
-        """One attempt. For a target that was applied before only what has drifted is written."""
+        """One attempt. For a target that was applied before only what has drifted is written; a Cluster that vanished
+        stays away (docs/adr/0017).
+        """
         for _ in range(PLANS - 1):
             try:
                 return await self._apply_once(target, lease)
@@ -110,7 +115,12 @@ class ApplyService:
     async def _repair(self, manifests: DatabaseManifests, live: Live, lease: Lease) -> Applied:
         repaired: list[str] = []
         for manifest in manifests.all():
-            seen = live.get(_resource(manifest))
+            resource = _resource(manifest)
+            seen = live.get(resource)
+            if seen is None and resource is CLUSTERS:
+                # an empty one in its place would be shown as ready (docs/adr/0017)
+                log.warning("cluster_vanished", cluster=manifest["metadata"]["name"])
+                continue
             fields = ["it was missing"] if seen is None else drifted_fields(manifest, seen)
             if fields:
                 await self._write(manifest, seen, lease)

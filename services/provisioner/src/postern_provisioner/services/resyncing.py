@@ -150,7 +150,10 @@ class ResyncService:
     async def _look_for_missing(
         self, seen: Mapping[Resource, set[UUID]], project_objects: Mapping[tuple[str, str], dict[str, Any]]
     ) -> int:
-        """Settled targets without an object of some kind, and projects whose namespace or policy is not what it was."""
+        """Settled targets without an object of some kind, and projects whose namespace or policy is not what it was.
+
+        A Cluster that no list shows may only have lost its labels: the reconcile loop tells (docs/adr/0017).
+        """
         due, after, checked = 0, UUID(int=0), set[str]()
         while page := await self._targets.settled_after(after, limit=PAGE):
             after = page[-1].identity.database_id
