@@ -46,6 +46,10 @@ async def runtime(
     await cluster.destroy()
 
 
+def data_inode(state_dir: Path, instance: str) -> int:
+    return (state_dir / "postgres/clusters/uid" / instance / "pgdata").stat().st_ino
+
+
 async def test_a_cluster_lives_through_its_changes(runtime: ClusterRuntime) -> None:
     await runtime.initialise("pg-1")
     await runtime.start("pg-1", "pg-1")
@@ -97,6 +101,23 @@ async def test_a_standby_that_has_not_replayed_a_lower_setting_starts_and_gets_i
     await runtime.stop("pg-2")
     await runtime.start("pg-2", "pg-1")
     assert (two.ready, two.held, two.pending_restart) == (True, False, False)
+
+
+@pytest.mark.parametrize("runtime", ["postgres"], indirect=True)
+async def test_a_former_primary_follows_the_new_one_without_being_cloned(
+    runtime: ClusterRuntime, state_dir: Path
+) -> None:
+    await runtime.initialise("pg-1")
+    await runtime.start("pg-1", "pg-1")
+    await runtime.prepare("pg-1", database="app", owner="app", password="first")
+    await runtime.clone("pg-2", "pg-1")
+    await runtime.start("pg-2", "pg-1")
+    await runtime.stop("pg-1")
+    await runtime.promote("pg-2")
+    before = data_inode(state_dir, "pg-1")
+    await runtime.start("pg-1", "pg-2")
+    assert runtime.instances["pg-1"].standby
+    assert data_inode(state_dir, "pg-1") == before, "a clone would have replaced its data"
 
 
 async def test_two_state_directories_never_share_an_address(state_dir: Path) -> None:
