@@ -38,8 +38,9 @@ def test_nothing_new_is_no_event_and_needs_no_row() -> None:
         ({"primary": "orders-1a2b3c-2"}, False),
         ({"ready_instances": 1}, False),
         ({"instances": 3}, False),
+        ({"storage": "20Gi"}, False),
     ],
-    ids=["state", "reason", "observed generation", "primary", "ready instances", "instances"],
+    ids=["state", "reason", "observed generation", "primary", "ready instances", "instances", "volumes"],
 )
 def test_what_makes_an_event_and_which(change: dict[str, Any], is_changed: bool) -> None:
     step = advance(READY, ready_database(**change), cluster(), NOW + 60)

@@ -86,6 +86,12 @@ def without_validation(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
+def with_size(manifest: Mapping[str, Any], size: str) -> dict[str, Any]:
+    """The same Cluster with volumes of another size; its hash goes on telling what was asked."""
+    spec = manifest["spec"]
+    return {**manifest, "spec": {**spec, "storage": {**spec["storage"], "size": size}}}
+
+
 def _storage(desired: DesiredState) -> dict[str, Any]:
     storage: dict[str, Any] = {"size": desired.storage}
     if desired.storage_class is not None:

@@ -1,6 +1,7 @@
 """Applying: one attempt to make a database's objects the desired ones, by server-side apply behind fences."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +18,7 @@ from postern_provisioner.domain.fences import check_writable
 from postern_provisioner.domain.outcomes import Applied
 from postern_provisioner.domain.quantities import parse_quantity
 from postern_provisioner.domain.target import Target
-from postern_provisioner.manifests.cluster import without_validation
+from postern_provisioner.manifests.cluster import with_size, without_validation
 from postern_provisioner.manifests.database import DatabaseManifests, ManifestOptions, build_database
 from postern_provisioner.services.capabilities import Capabilities
 from postern_provisioner.services.concurrency import concurrently
@@ -85,7 +86,10 @@ class ApplyService:
         freed = await self._free(target, cluster, manifests.cluster, lease)
         if freed is not None:
             live = {**live, CLUSTERS: freed}
-        elif target.is_applied:
+        elif cluster is not None and _size(manifests.cluster) < _size(cluster):
+            # grown by somebody else: volumes never shrink, and the webhook would refuse every later change
+            manifests = replace(manifests, cluster=with_size(manifests.cluster, cluster["spec"]["storage"]["size"]))
+        if freed is None and target.is_applied:
             return await self._repair(manifests, live, lease)
         written = await concurrently(
             *(self._write(manifest, live.get(_resource(manifest)), lease) for manifest in manifests.all())

@@ -79,7 +79,7 @@ def advance(record: Record | None, observed: Observed, cluster: ClusterFacts | N
     operation = _follow_operation(record, cluster, now)
     before = record.observed if record is not None else None
     state_changed = before is None or (before.state, before.reason) != (observed.state, observed.reason)
-    counted = before is None or _counts(before) != _counts(observed)
+    counted = before is None or _counts(before) != _counts(observed) or _resized(before, observed)
     moved = state_changed or counted
     current = operation if operation is not None and operation.is_open(now) else None
     fresh = _build(record, cluster, observed, revision=(record.revision if record else 0) + (1 if moved else 0))
@@ -118,6 +118,11 @@ def _build(record: Record | None, cluster: ClusterFacts | None, observed: Observ
 
 def _counts(observed: Observed) -> tuple[object, ...]:
     return observed.observed_generation, observed.primary, observed.instances, observed.ready_instances
+
+
+def _resized(before: Observed, observed: Observed) -> bool:
+    """Whether volumes that served have another size: growth made outside (an autoscaler) moves nothing else."""
+    return before.ever_ready and None not in (before.storage, observed.storage) and before.storage != observed.storage
 
 
 def _must_keep(before: Record | None, after: Record) -> bool:
