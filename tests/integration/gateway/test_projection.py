@@ -159,6 +159,22 @@ async def test_hibernate_and_resume_end_at_their_goals(gateway: Gateway) -> None
     assert (await gateway.get())["operation"]["status"] == "succeeded"
 
 
+async def test_a_resume_that_failed_leaves_it_asleep(gateway: Gateway) -> None:
+    database = await gateway.create()
+    await gateway.make_ready(database)
+    action = f"{DATABASES}/orders/actions"
+    asleep = (await gateway.client.post(f"{action}/hibernate")).json()
+    await gateway.tell(applied(asleep))
+    await gateway.tell(seen(asleep, 2, "hibernated"))
+    resumed = (await gateway.client.post(f"{action}/resume")).json()
+    await gateway.tell(apply_failed(resumed, "admission_denied", retryable=False))
+
+    now = await gateway.get()
+    assert (now["state"], now["state_reason"]) == ("hibernated", "admission_denied")
+    assert (await gateway.client.post(f"{action}/restart")).status_code == 409
+    assert (await gateway.client.post(f"{action}/resume")).json()["operation"]["status"] == "pending"
+
+
 async def test_a_hibernation_that_a_failed_change_took_over_can_be_asked_for_again(gateway: Gateway) -> None:
     database = await gateway.create()
     await gateway.make_ready(database)

@@ -73,6 +73,11 @@ TABLE = [
     ("being made", YOUNG, seen(S.PROVISIONING, 0, "unschedulable"), OPEN, S.PROVISIONING, "unschedulable"),
     ("never was ready, failed", YOUNG, seen(S.PROVISIONING, 1), FAILED, S.FAILED, "manifest_rejected"),
     ("what failed is not there", GROWN, seen(S.READY, 1), FAILED, S.DEGRADED, "manifest_rejected"),
+    *[
+        (f"what failed while it is {state}", GROWN, seen(state, 1), FAILED, state, "manifest_rejected")
+        for state in (S.HIBERNATING, S.HIBERNATED, S.RESUMING)
+    ],
+    ("failed after its cluster vanished", GROWN, seen(S.PROVISIONING, 1), FAILED, S.FAILED, "manifest_rejected"),
     ("what failed and came true later", GROWN, seen(S.READY, 2), FAILED, S.READY, "as_seen"),
     ("there", GROWN, seen(S.READY, 2), operation("update", "succeeded"), S.READY, "as_seen"),
     ("asleep", GROWN, seen(S.HIBERNATED, 2), operation("hibernate", "succeeded"), S.HIBERNATED, "as_seen"),

@@ -19,6 +19,7 @@ _TOLD_AS_SEEN = frozenset(
         DatabaseState.UPGRADING,
     }
 )
+_ASLEEP = frozenset({DatabaseState.HIBERNATING, DatabaseState.HIBERNATED, DatabaseState.RESUMING})
 _VANISHED = (
     "its cluster was deleted in Kubernetes by somebody else, and is not made anew by itself: it would be empty. DELETE"
     " the database, or change it with a PATCH: that makes a new cluster, which is empty unless the volumes are still"
@@ -69,10 +70,16 @@ def project(desired: Intent, last_observed: LastObserved | None, newest: Operati
     if newest.status.is_open:
         return _under_way(desired, seen, newest)
     if newest.status is OperationStatus.FAILED and newest.error is not None:
-        # "degraded" says that it serves; what was never ready never served (docs/adr/0012)
-        state = DatabaseState.DEGRADED if desired.ever_ready else DatabaseState.FAILED
-        return Projection(state, newest.error.code, newest.error.detail)
+        return Projection(_after_failure(desired, seen.state), newest.error.code, newest.error.detail)
     return seen
+
+
+def _after_failure(desired: Intent, seen: DatabaseState) -> DatabaseState:
+    """``degraded`` says that it serves: what sleeps does not, and what was never ready never did (docs/adr/0012)."""
+    if seen in _ASLEEP:
+        return seen
+    serves = desired.ever_ready and seen is not DatabaseState.PROVISIONING
+    return DatabaseState.DEGRADED if serves else DatabaseState.FAILED
 
 
 def _never_observed(newest: OperationRecord | None) -> Projection:
