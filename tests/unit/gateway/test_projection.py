@@ -71,6 +71,22 @@ TABLE = [
     ("switching over", GROWN, seen(S.READY, 1), operation("switchover", "running"), S.UPDATING, "applying"),
     ("changed before it was ever ready", YOUNG, seen(S.READY, 1), OPEN, S.PROVISIONING, "creating"),
     ("being made", YOUNG, seen(S.PROVISIONING, 0, "unschedulable"), OPEN, S.PROVISIONING, "unschedulable"),
+    *[
+        (
+            f"{kind} of what cannot be made",
+            YOUNG,
+            seen(state, 1, cause),
+            operation(kind, "running"),
+            S.PROVISIONING,
+            cause,
+        )
+        for kind, state, cause in (
+            ("resume", S.RESUMING, "storage_class_missing"),
+            ("resume", S.RESUMING, "unschedulable"),
+            ("update", S.UPDATING, "image_pull_failed"),
+            ("update", S.PROVISIONING, "image_pull_failed"),
+        )
+    ],
     ("never was ready, failed", YOUNG, seen(S.PROVISIONING, 1), FAILED, S.FAILED, "manifest_rejected"),
     ("what failed is not there", GROWN, seen(S.READY, 1), FAILED, S.DEGRADED, "manifest_rejected"),
     *[

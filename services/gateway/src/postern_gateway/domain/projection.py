@@ -20,6 +20,18 @@ _TOLD_AS_SEEN = frozenset(
     }
 )
 _ASLEEP = frozenset({DatabaseState.HIBERNATING, DatabaseState.HIBERNATED, DatabaseState.RESUMING})
+_CAUSES = frozenset(
+    {
+        Reason.OBJECTS_NOT_CREATED,
+        Reason.IMAGE_PULL_FAILED,
+        Reason.STORAGE_CLASS_MISSING,
+        Reason.UNSCHEDULABLE,
+        Reason.OUT_OF_MEMORY,
+        Reason.INIT_FAILED,
+        Reason.CRASH_LOOPING,
+    }
+)
+"""What the watcher finds on pods, volumes and events: it says more than that something was asked for."""
 _VANISHED = (
     "its cluster was deleted in Kubernetes by somebody else, and is not made anew by itself: it would be empty. DELETE"
     " the database, or change it with a PATCH: that makes a new cluster, which is empty unless the volumes are still"
@@ -94,6 +106,8 @@ def _under_way(desired: Intent, seen: Projection, newest: OperationRecord) -> Pr
     if not desired.ever_ready:
         if seen.state is DatabaseState.PROVISIONING:
             return seen
+        if seen.reason in _CAUSES:
+            return Projection(DatabaseState.PROVISIONING, seen.reason, seen.message)
         return Projection(DatabaseState.PROVISIONING, Reason.CREATING, "being made")
     known = _UNDER_WAY.get(newest.type)
     if known is not None:
