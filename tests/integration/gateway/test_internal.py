@@ -110,6 +110,12 @@ async def test_events_are_asked_by_project_with_ids_for_names(gateway: Gateway) 
     problem(await gateway.client.get(EVENTS, params={"after": "-1"}), 422, "validation_failed")
 
 
+async def test_a_page_after_an_event_that_never_was_is_refused(gateway: Gateway) -> None:
+    gateway.internal.answer = lambda _: httpx.Response(422, json={"code": "validation_failed"})
+    refused = problem(await gateway.client.get(EVENTS, params={"after": "99"}), 422, "validation_failed")
+    assert refused["errors"][0]["pointer"] == "after"
+
+
 async def test_viewers_see_reduced_actions(gateway: Gateway) -> None:
     viewer = {"Authorization": f"Bearer {await gateway.key('viewer')}"}
     await gateway.client.get(EVENTS, headers=viewer)

@@ -6,6 +6,7 @@ from typing import Any
 from postern_audit.domain.entry import API_ACTION
 from postern_audit.domain.stream import Filters, audit_record, visible_json
 from postern_audit.storage.ledger_reader import LedgerReader, Order
+from postern_common.errors import ClientError, Violation
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,20 @@ class PagingService:
         self, project: str, filters: Filters, *, after: int | None, order: Order, limit: int, reduced: bool
     ) -> EventPage:
         """One page. Ascending, the cursor always says where to go on, also when nothing is there yet: a filtered page
-        that is not full goes on after everything that was looked at."""
+        that is not full goes on after everything that was looked at.
+
+        Raises ``ClientError`` 422 for a start that was never given out: going on from there would skip what comes
+        next. The stream answers the same with a reset.
+        """
         newest = (await self._reader.bounds(project)).newest
+        if order == "asc" and after is not None and after > newest:
+            violation = Violation("after", "unknown_position", "later than the newest entry of this project")
+            raise ClientError(422, "validation_failed", "The request has invalid values.", errors=[violation])
         entries = await self._reader.page(project, filters, after=after, order=order, limit=limit, until=newest)
         items = tuple(visible_json(entry, reduced=reduced) for entry in entries)
         last = entries[-1].sequence if len(entries) == limit else None
         if order == "asc":
-            last = max(newest, after or 0) if last is None else last
+            last = newest if last is None else last
         return EventPage(items, last)
 
     async def audit(self, project: str, *, after: int | None, order: Order, limit: int) -> AuditPage:
