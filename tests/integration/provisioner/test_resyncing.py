@@ -123,6 +123,39 @@ async def test_a_cluster_that_vanished_is_not_made_again_empty(provisioner: Prov
     assert await exists(provisioner, path(database_id))
 
 
+async def forged(provisioner: Provisioner) -> UUID:
+    """A database on whose Cluster somebody has written a generation that was never asked for."""
+    database_id = await created(provisioner)
+    cluster = await provisioner.kube.request("GET", path(database_id))
+    cluster["metadata"]["annotations"]["postern.dev/generation"] = "99"
+    owned = {"f:metadata": {"f:annotations": {"f:postern.dev/generation": {}}}}
+    cluster["metadata"]["managedFields"] = [{"manager": "kubectl-annotate", "operation": "Update", "fieldsV1": owned}]
+    provisioner.kube.seed(cluster)
+    return database_id
+
+
+async def test_a_generation_that_somebody_wrote_is_put_right(provisioner: Provisioner) -> None:
+    database_id = await forged(provisioner)
+    assert await provisioner.parts.resyncing.resync() == 1
+
+    async def repaired() -> bool:
+        cluster = await provisioner.kube.request("GET", path(database_id))
+        return bool(cluster["metadata"]["annotations"]["postern.dev/generation"] == "1")
+
+    await eventually(repaired)
+
+
+async def test_a_generation_that_somebody_wrote_stops_neither_change_nor_delete(provisioner: Provisioner) -> None:
+    changed, gone = await forged(provisioner), await forged(provisioner)
+    await provisioner.handle(apply_command(changed, 2, instances=3))
+    await provisioner.handle(delete_command(gone, 2))
+    await provisioner.wait_for_events("database.applied", 3)
+    await provisioner.wait_for_events("database.removed")
+
+    assert (await provisioner.kube.request("GET", path(changed)))["spec"]["instances"] == 3
+    assert not await exists(provisioner, path(gone))
+
+
 async def test_a_projects_policy_is_put_back(provisioner: Provisioner) -> None:
     await created(provisioner)
     where = NETWORK_POLICIES.object("postern-default-deny", NAMESPACE)

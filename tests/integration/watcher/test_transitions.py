@@ -180,6 +180,28 @@ async def test_an_edit_by_others_is_drift_and_names_them(
     assert drifted[0]["object"]["name"] == database.name
 
 
+async def test_a_generation_that_somebody_writes_is_drift_and_proves_nothing(
+    watcher: WatcherProcess, outbox: Outboxes, database: Database
+) -> None:
+    await database.apply(1)
+    await database.make_ready()
+    await outbox.wait_for(database, "provisioning", "ready")
+    await database.edit({"metadata": {"annotations": {"postern.dev/generation": "99"}}}, manager="kubectl-annotate")
+
+    async def drifted() -> bool:
+        return any("drifted" in event["type"] for event in await outbox.events(database))
+
+    await eventually(drifted)
+    await database.apply(2)
+    await database.healthy(primary=2)
+
+    async def observed() -> bool:
+        return (await outbox.events(database))[-1]["data"].get("observed_generation") == 2
+
+    await eventually(observed)
+    assert all(event["data"].get("observed_generation", 0) < 99 for event in await outbox.events(database))
+
+
 async def test_clusters_of_another_installation_are_none_of_ours(
     watcher: WatcherProcess, outbox: Outboxes, admin: KubeClient, database: Database
 ) -> None:

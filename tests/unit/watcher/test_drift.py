@@ -17,7 +17,7 @@ def test_a_spec_edited_without_a_new_generation_names_the_editor() -> None:
 
 def test_an_action_annotation_edited_by_hand_is_drift() -> None:
     found = find_drift(RECORD, cluster(marks="other", editor="kubectl-annotate"))
-    assert found == Drift("kubectl-annotate", "an action annotation or a label of ours was edited")
+    assert found == Drift("kubectl-annotate", "an annotation or a label of ours was edited")
 
 
 def test_our_own_writes_are_no_drift() -> None:

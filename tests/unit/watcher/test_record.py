@@ -4,11 +4,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.watcher.making import NOW, changed, cluster, new_database, ready_database
+from tests.unit.watcher.making import NOW, Database, changed, cluster, new_database, ready_database
 
 from postern_common.contracts.reasons import Reason
 from postern_common.contracts.states import DatabaseState
-from postern_watcher.domain.record import Record, advance
+from postern_watcher.domain.record import Record, advance, believe
 
 CREATED = advance(None, new_database(), cluster(traceparent="00-trace"), NOW).record
 READY = advance(CREATED, ready_database(), cluster(), NOW + 8).record
@@ -127,3 +127,22 @@ def test_without_a_cluster_the_record_keeps_whose_it_is() -> None:
 
 def test_a_record_survives_its_stored_form() -> None:
     assert msgspec.json.decode(msgspec.json.encode(READY), type=Record) == READY
+
+
+def test_a_generation_that_somebody_else_wrote_is_not_believed() -> None:
+    forged = cluster(generation=99, generation_is_ours=False)
+    assert believe(READY, forged) == changed(forged, generation=1)
+    for true in (cluster(generation=2, generation_is_ours=True), cluster(generation=2), changed(forged, uid="uid-2")):
+        assert believe(READY, true) == true
+    assert believe(None, forged) == forged
+    assert believe(READY, None) is None
+
+
+def test_a_number_that_was_believed_once_is_corrected_by_our_next_write() -> None:
+    polluted = ready_database(generation=99, observed_generation=99)
+    database = Database(polluted)
+    database.see(cluster(generation=2, generation_is_ours=True))
+    assert database.observed is not None
+    assert database.observed.observed_generation == 1
+    database.see(cluster(generation=2, generation_is_ours=True), after=3)
+    assert database.observed.observed_generation == 2

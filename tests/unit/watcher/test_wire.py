@@ -10,7 +10,7 @@ from postern_watcher.storage.wire import decode_cluster, decode_pod, decode_volu
 
 WHOLE = {
     "labels": {f"postern.dev/{name}": "x" for name in ("project", "project-id", "database", "database-id")},
-    "annotations": {"cnpg.io/hibernation": "off"},
+    "annotations": {"cnpg.io/hibernation": "off", "postern.dev/generation": "1"},
 }
 """What every Cluster of ours carries."""
 
@@ -79,11 +79,28 @@ def test_the_editor_is_the_newest_writer_of_anything_but_the_status() -> None:
     assert cluster_of(metadata=WHOLE).editor is None
 
 
-@pytest.mark.parametrize("missing", ["postern.dev/database-id", "postern.dev/project", "cnpg.io/hibernation"])
+@pytest.mark.parametrize(
+    "missing", ["postern.dev/database-id", "postern.dev/project", "cnpg.io/hibernation", "postern.dev/generation"]
+)
 def test_what_we_always_write_was_not_taken_away_by_us(missing: str) -> None:
     fields = [{"manager": "postern-provisioner", "operation": "Apply", "time": "2026-11-20T12:00:00Z"}]
     less = {part: {key: text for key, text in held.items() if key != missing} for part, held in WHOLE.items()}
     assert cluster_of(metadata={**less, "managedFields": fields}).editor is None
+
+
+def test_whether_the_generation_is_ours_is_told_by_the_managers() -> None:
+    owned = {"f:metadata": {"f:annotations": {"f:postern.dev/generation": {}}}}
+    ours = {"manager": "postern-provisioner", "operation": "Apply", "fieldsV1": owned}
+    theirs = {"manager": "kubectl-annotate", "operation": "Update", "fieldsV1": owned}
+    meta = {"annotations": {"postern.dev/generation": "99"}}
+    plain = cluster_of(metadata=meta)
+    assert plain.generation_is_ours is None
+    assert cluster_of(metadata={**meta, "managedFields": [ours]}).generation_is_ours is True
+    assert cluster_of(metadata={**meta, "managedFields": [theirs, ours]}).generation_is_ours is True
+    forged = cluster_of(metadata={**meta, "managedFields": [{**ours, "fieldsV1": {}}, theirs]})
+    assert forged.generation_is_ours is False
+    assert forged.marks != plain.marks, "so that it is drift"
+    assert cluster_of(metadata={}).generation_is_ours is False
 
 
 def test_a_pod_says_what_it_is_and_how_it_is() -> None:

@@ -132,6 +132,19 @@ def test_what_may_not_be_written_over(live: dict[str, Any], error: type[Exceptio
     assert getattr(refused.value, "code", None) == code
 
 
+def owned_by(*managers: str) -> list[dict[str, Any]]:
+    owned = {"f:metadata": {"f:annotations": {"f:postern.dev/generation": {}}}}
+    return [{"manager": manager, "operation": "Update", "fieldsV1": owned} for manager in managers]
+
+
+def test_a_newer_generation_that_somebody_else_wrote_is_an_edit_like_any_other() -> None:
+    newer = {"postern.dev/generation": "99"}
+    check_writable(found(annotations=newer, managedFields=owned_by("kubectl-annotate")), target(generation=3), "me")
+    for ours in (owned_by("kubectl-annotate", "postern-provisioner"), owned_by("postern-provisioner"), []):
+        with pytest.raises(PermanentError):
+            check_writable(found(annotations=newer, managedFields=ours), target(generation=3), "me")
+
+
 def test_what_may_be_written_over() -> None:
     check_writable(None, target(), "me")
     check_writable(found(), target(generation=3), "me")

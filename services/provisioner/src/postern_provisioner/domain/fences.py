@@ -6,6 +6,7 @@ from typing import Any
 from postern_common.contracts.kubernetes import (
     ANNOTATION_GENERATION,
     ANNOTATION_OPERATION_ID,
+    FIELD_MANAGER,
     LABEL_DATABASE_ID,
     LABEL_INSTALLATION,
 )
@@ -26,12 +27,33 @@ def check_writable(found: Mapping[str, Any] | None, target: Target, installation
     what = f"{found.get('kind', 'object')} {metadata['name']}"
     if not is_of_target(found, target, installation):
         raise PermanentError(Reason.NAME_CONFLICT, f"{what} exists and belongs to somebody else")
-    if generation_of(found) > target.generation:
-        raise PermanentError(
-            Reason.APPLY_CONFLICT, f"{what} carries generation {generation_of(found)}, newer than {target.generation}"
-        )
+    check_generation(found, target)
     if metadata.get("deletionTimestamp"):
         raise TransientError(Reason.APPLY_CONFLICT, f"{what} is being deleted by somebody else")
+
+
+def check_generation(found: Mapping[str, Any], target: Target) -> None:
+    """Raise ``PermanentError`` ``apply_conflict`` for an object that we ourselves wrote at a newer generation.
+
+    A newer one that somebody else wrote is an edit like any other, and is repaired (docs/adr/0018).
+    """
+    generation = generation_of(found)
+    if generation > target.generation and not is_forged(found):
+        what = f"{found.get('kind', 'object')} {found['metadata']['name']}"
+        raise PermanentError(
+            Reason.APPLY_CONFLICT, f"{what} carries generation {generation}, newer than {target.generation}"
+        )
+
+
+def is_forged(found: Mapping[str, Any]) -> bool:
+    """Whether the API server knows that the generation was written by somebody else, and not by us."""
+    member = f"f:{ANNOTATION_GENERATION}"
+    owners = {
+        entry.get("manager")
+        for entry in found["metadata"].get("managedFields") or ()
+        if member in (((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations") or {})
+    }
+    return bool(owners) and FIELD_MANAGER not in owners
 
 
 def is_of_target(found: Mapping[str, Any], target: Target, installation: str) -> bool:

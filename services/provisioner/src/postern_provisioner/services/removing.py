@@ -3,14 +3,12 @@
 from typing import Any
 
 from postern_common.contracts.events import ObjectReference
-from postern_common.contracts.reasons import Reason
-from postern_common.errors import PermanentError
 from postern_common.kube.errors import ConflictError, NotFoundError, RejectedError
 from postern_common.kube.paths import CLUSTERS, NETWORK_POLICIES, POD_MONITORS, Resource
 from postern_common.logging import get_logger
 from postern_common.runtime import crashpoint
 from postern_provisioner.domain.crashpoints import AFTER_DELETE_ANNOTATIONS
-from postern_provisioner.domain.fences import generation_of, is_of_target
+from postern_provisioner.domain.fences import check_generation, is_of_target
 from postern_provisioner.domain.outcomes import Removed, StillThere
 from postern_provisioner.domain.target import Target
 from postern_provisioner.manifests.database import build_annotations
@@ -52,11 +50,7 @@ class RemoveService:
         if not found:
             return Removed((), existed=target.existed)
         for item in found:
-            if generation_of(item) > target.generation:
-                raise PermanentError(
-                    Reason.APPLY_CONFLICT,
-                    f"{item['kind']} {item['metadata']['name']} carries a generation newer than {target.generation}",
-                )
+            check_generation(item, target)
         if not target.existed:
             await self._claims.mark_existed(claim)
         await concurrently(*(self._delete(item, target, lease) for item in found))

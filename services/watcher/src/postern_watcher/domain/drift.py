@@ -42,5 +42,5 @@ def find_drift(record: Record | None, cluster: ClusterFacts | None) -> Drift | N
     if record.spec_generation != cluster.spec_generation:
         return Drift(who, "the spec was edited")
     if record.marks != cluster.marks:
-        return Drift(who, "an action annotation or a label of ours was edited")
+        return Drift(who, "an annotation or a label of ours was edited")
     return None

@@ -30,6 +30,8 @@ class ClusterFacts(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     database_id: str = ""
 
     generation: int = 0
+    generation_is_ours: bool | None = None
+    """Whether our field manager wrote the generation; None where the server does not tell."""
     operation_id: str | None = None
     goal: str | None = None
     traceparent: str | None = None

@@ -58,6 +58,9 @@ def follow_progress(
                 proven=True,
             )  # fmt: skip
     observed = previous.observed_generation if previous else 0
+    if cluster.generation_is_ours and observed > cluster.generation:
+        # what was observed before was somebody else's number: ours is the highest that there can be (docs/adr/0018)
+        observed = cluster.generation - 1
     handled = _handled_restart(past, cluster, pods, sight)
     return Progress(
         mismatches=mismatches,

@@ -74,6 +74,15 @@ class Advance:
     keep: bool
 
 
+def believe(record: Record | None, cluster: ClusterFacts | None) -> ClusterFacts | None:
+    """The Cluster with the generation that is recorded for it, where somebody else wrote another (docs/adr/0018)."""
+    if record is None or cluster is None or cluster.generation_is_ours is not False:
+        return cluster
+    if record.observed.uid != cluster.uid:
+        return cluster
+    return msgspec.structs.replace(cluster, generation=record.observed.generation)
+
+
 def advance(record: Record | None, observed: Observed, cluster: ClusterFacts | None, now: float) -> Advance:
     """Carry ``record`` over to what was observed now. Without a record there must be a Cluster."""
     operation = _follow_operation(record, cluster, now)

@@ -21,7 +21,7 @@ from postern_common.runtime import Wakeup, delay_for
 from postern_watcher.domain.derivation import derive_state
 from postern_watcher.domain.drift import find_drift
 from postern_watcher.domain.entry import Entry
-from postern_watcher.domain.record import Record, Transition, advance
+from postern_watcher.domain.record import Record, Transition, advance, believe
 from postern_watcher.metrics import CONFLICTS, TRANSITIONS
 from postern_watcher.services.announcing import Drifted, announce
 from postern_watcher.services.sightings import Sightings
@@ -114,16 +114,17 @@ class TransitionService:
         if record is not None and entry.cluster is not None and record.database_id != entry.cluster.database_id:
             logger.error("cluster_name_taken", cluster=key, database_id=entry.cluster.database_id)
             return
+        cluster = believe(record, entry.cluster)
         observed, recheck_after = derive_state(
             record.observed if record is not None else None,
             now,
-            entry.cluster,
+            cluster,
             tuple(entry.volumes.values()),
             tuple(entry.pods.values()),
             tuple(entry.warnings),
         )
-        step = advance(record, observed, entry.cluster, now)
-        drift = find_drift(record, entry.cluster)
+        step = advance(record, observed, cluster, now)
+        drift = find_drift(record, cluster)
         self._schedule(key, now, recheck_after)
         if step.record != record:
             entry.record = step.record

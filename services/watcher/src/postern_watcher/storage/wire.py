@@ -36,6 +36,7 @@ class _Managed(msgspec.Struct, rename="camel"):
     manager: str = ""
     subresource: str = ""
     time: str = ""
+    fields: msgspec.Raw = msgspec.field(default=msgspec.Raw(b""), name="fieldsV1")
 
 
 class _Owner(msgspec.Struct):
@@ -213,6 +214,7 @@ def decode_cluster(raw: msgspec.Raw | bytes) -> ClusterFacts:
     item = _CLUSTER.decode(raw)
     meta, spec, status = item.metadata, item.spec, item.status or _ClusterStatus()
     labels, annotations = meta.labels or {}, meta.annotations or {}
+    is_ours = _is_generation_ours(meta.managed_fields or (), annotations)
     return ClusterFacts(
         namespace=meta.namespace,
         name=meta.name,
@@ -226,12 +228,17 @@ def decode_cluster(raw: msgspec.Raw | bytes) -> ClusterFacts:
         database=labels.get(LABEL_DATABASE, ""),
         database_id=labels.get(LABEL_DATABASE_ID, ""),
         generation=_integer(annotations.get(ANNOTATION_GENERATION)),
+        generation_is_ours=is_ours,
         operation_id=annotations.get(ANNOTATION_OPERATION_ID),
         goal=annotations.get(ANNOTATION_GOAL),
         traceparent=annotations.get(ANNOTATION_TRACEPARENT),
         hibernation=annotations.get(ANNOTATION_HIBERNATION),
         restarted_at=annotations.get(ANNOTATION_RESTARTED_AT),
-        marks=_digest(*(annotations.get(name, "") for name in _ACTIONS), *(labels.get(n, "") for n in _IDENTITY)),
+        marks=_digest(
+            *(annotations.get(name, "") for name in _ACTIONS),
+            *(labels.get(name, "") for name in _IDENTITY),
+            *([annotations.get(ANNOTATION_GENERATION, "")] if is_ours is False else []),
+        ),
         instances=spec.instances,
         image=spec.image_name,
         storage=_text(spec.storage.size) if spec.storage and spec.storage.size is not None else None,
@@ -239,6 +246,17 @@ def decode_cluster(raw: msgspec.Raw | bytes) -> ClusterFacts:
         hidden=_digest(bytes(spec.postgresql).decode(errors="replace"), annotations.get(ANNOTATION_RELOADED_AT, "")),
         **_status_facts(status),
     )
+
+
+_GENERATION_FIELD = f'"f:{ANNOTATION_GENERATION}"'.encode()
+
+
+def _is_generation_ours(entries: list[_Managed] | tuple[()], annotations: Mapping[str, str]) -> bool | None:
+    """Whether we wrote the generation; one that is missing was taken away by somebody else."""
+    if ANNOTATION_GENERATION not in annotations:
+        return False
+    owners = {entry.manager for entry in entries if _GENERATION_FIELD in bytes(entry.fields)}
+    return FIELD_MANAGER in owners if owners else None
 
 
 _IDENTITY = (LABEL_PROJECT, LABEL_PROJECT_ID, LABEL_DATABASE, LABEL_DATABASE_ID)
@@ -257,7 +275,8 @@ def _newest_editor(
 
 
 def _is_whole(labels: Mapping[str, str], annotations: Mapping[str, str]) -> bool:
-    return ANNOTATION_HIBERNATION in annotations and all(label in labels for label in _IDENTITY)
+    ours = (ANNOTATION_HIBERNATION, ANNOTATION_GENERATION)
+    return all(name in annotations for name in ours) and all(label in labels for label in _IDENTITY)
 
 
 def _status_facts(status: _ClusterStatus) -> dict[str, Any]:
