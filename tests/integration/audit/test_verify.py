@@ -144,9 +144,7 @@ async def forge_checkpoint(vault: Vault, admin: AsyncEngine) -> None:
     lines = vault.file.path.read_bytes().splitlines(keepends=True)
     vault.file.path.write_bytes(lines[0])
     entries = await vault.ledger.everything()
-    await vault.service(Ed25519PrivateKey.generate()).vouch(
-        Head(6, entries[5].hash), await vault.ledger.reader.head()
-    )
+    await vault.service(Ed25519PrivateKey.generate()).vouch(Head(6, entries[5].hash), await vault.ledger.reader.head())
 
 
 async def flip_checkpoint(vault: Vault, _: AsyncEngine) -> None:
