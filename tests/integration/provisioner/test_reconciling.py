@@ -84,6 +84,7 @@ async def test_a_newer_command_wins_over_one_that_cannot_be_applied(provisioner:
     (applied,) = await provisioner.wait_for_events("database.applied")
 
     assert (failed.code, failed.retryable) == ("admission_denied", False)
+    assert failed.detail == "Kubernetes refused the change: too many instances"
     assert "instances" in failed.detail
     assert applied.generation == 2
 

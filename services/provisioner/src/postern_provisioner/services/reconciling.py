@@ -22,6 +22,7 @@ from postern_provisioner.domain.crashpoints import AFTER_APPLY_BEFORE_COMMIT, AF
 from postern_provisioner.domain.outcomes import Applied, Removed, StillThere
 from postern_provisioner.domain.retries import History, judge
 from postern_provisioner.domain.target import Target
+from postern_provisioner.domain.wording import words_of_failure
 from postern_provisioner.metrics import ATTEMPTS, IN_FLIGHT
 from postern_provisioner.services.applying import ApplyService
 from postern_provisioner.services.lease import Lease
@@ -181,8 +182,9 @@ class ReconcileService:
                 work.connection, claim, code=failure.code, counted=failure.counted, delay=failure.delay
             )
             if recorded and failure.announce and not target.is_applied:
+                words = words_of_failure(failure.code, failure.detail, target.identity)
                 payload = DatabaseApplyFailed(
-                    **_progress(target), code=failure.code, detail=failure.detail, retryable=failure.retryable
+                    **_progress(target), code=failure.code, detail=words, retryable=failure.retryable
                 )
                 work.publish(_event(target, payload))
         log.warning(
