@@ -1,5 +1,6 @@
 """A private RabbitMQ node: found again, restarted, killed, and its messages are still there."""
 
+import socket
 from pathlib import Path
 
 import aio_pika
@@ -61,3 +62,18 @@ async def test_a_missing_package_is_said_with_the_command_that_installs_it(
         server_in(state).start()
     assert error.value.code == "package_missing"
     assert "apt-get install rabbitmq-server" in error.value.next_step
+
+
+async def test_a_port_that_somebody_took_meanwhile_is_chosen_anew(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as quicker:
+        quicker.bind(("127.0.0.1", 0))
+        quicker.listen()
+        taken = [quicker.getsockname()[1]]
+        choose = rabbit.choose_port
+        monkeypatch.setattr(
+            rabbit, "choose_port", lambda *given, **more: taken.pop() if taken else choose(*given, **more)
+        )
+        server = server_in(state)
+        url = server.start()
+    await publish(url, b"there")
+    assert await drain(url) == [b"there"]

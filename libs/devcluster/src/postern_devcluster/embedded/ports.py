@@ -10,6 +10,8 @@ from collections.abc import Collection
 FIRST_PORT = 20_000
 LAST_PORT = 31_999
 """Below Linux's ephemeral range (32768-60999): no outgoing connection takes the port between choosing and listening."""
+_RANDOM = random.SystemRandom()
+"""Of the system: test runners seed the common generator alike in every worker, which would then choose alike."""
 
 
 def port_is_free(port: int, *, host: str = "127.0.0.1") -> bool:
@@ -26,7 +28,7 @@ def port_is_free(port: int, *, host: str = "127.0.0.1") -> bool:
 def free_port(*, avoid: Collection[int] = ()) -> int:
     """Return a port that nobody listens on and that is not in ``avoid``."""
     for _ in range(1000):
-        port = random.randint(FIRST_PORT, LAST_PORT)
+        port = _RANDOM.randint(FIRST_PORT, LAST_PORT)
         if port not in avoid and port_is_free(port):
             return port
     raise OSError(f"no free port between {FIRST_PORT} and {LAST_PORT}")

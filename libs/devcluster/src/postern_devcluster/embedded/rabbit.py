@@ -22,6 +22,8 @@ from postern_devcluster.embedded.processes import DetachedProcess, StopOutcome
 
 INSTALLATIONS = Path("/usr/lib/rabbitmq/lib")
 ADMINISTRATOR = "postern"
+PORT_CHOICES = 3
+"""Times that ports are chosen anew when somebody else takes one between the choice and the start."""
 
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 _CONNECTION_START = b"\x00\x0a\x00\x0a"
@@ -70,6 +72,15 @@ class RabbitServer:
         Raises EmbeddedServerError: ``package_missing``, ``disk_full``, ``port_taken``, ``server_failed``.
         """
         end = time.monotonic() + deadline
+        for _ in range(PORT_CHOICES - 1):
+            try:
+                return self._start_before(end)
+            except EmbeddedServerError as error:
+                if error.code != "port_taken":
+                    raise  # somebody was quicker: the next start chooses other ports
+        return self._start_before(end)
+
+    def _start_before(self, end: float) -> str:
         if self.process.pid is None:
             check_disk_space(self._home)
             script = server_script()
