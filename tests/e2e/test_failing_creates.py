@@ -5,10 +5,15 @@ The development cluster has two storage classes: ``standard``, whose volumes gro
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 
 import pytest
 from tests.e2e.api import Api, Json
 from tests.e2e.ledger import assert_ledger_is_whole, of_type
+from tests.e2e.stack import Stack
+
+from postern_common.kube.client import KubeClient
+from postern_common.kube.paths import STORAGE_CLASSES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -38,19 +43,42 @@ async def settled(api: Api, name: str, generation: int, *, within: float = 90) -
     raise AssertionError(f"not ready at generation {generation}: {database}")
 
 
-async def test_a_storage_class_that_does_not_exist_is_named_within_seconds(api: Api) -> None:
-    created = await api.create("orders", storage_class="no-such-class")
+@pytest.fixture
+async def without_fixed(stack: Stack) -> AsyncIterator[None]:
+    """An administrator has taken the class ``fixed`` away; the API still offers it."""
+    client = await KubeClient.connect(stack.env["KUBECONFIG"])
+    path = STORAGE_CLASSES.object("fixed")
+    found = await client.request("GET", path)
+    await client.request("DELETE", path)
+    yield
+    metadata = {part: found["metadata"].get(part) for part in ("name", "annotations")}
+    await client.request("POST", STORAGE_CLASSES.collection(), body={**found, "metadata": metadata})
+    await client.close()
+
+
+async def test_the_storage_classes_that_there_are_can_be_chosen_and_no_others(api: Api) -> None:
+    catalog = (await api.http.get("/v1/catalog")).json()
+    assert catalog["storage_classes"] == ["standard", "fixed"]
+    body = {"name": "orders", "plan": "dev-1", "storage_class": "no-such-class"}
+    refused = await api.http.post(api.databases, json=body)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/storage_class")
+
+
+@pytest.mark.usefixtures("without_fixed")
+async def test_a_storage_class_that_was_taken_away_is_named_within_seconds(api: Api) -> None:
+    created = await api.create("orders", storage_class="fixed")
     database = await reason_shown(api, "orders", "storage_class_missing")
     assert database["state"] in {"provisioning", "failed"}, database
-    assert "no-such-class" in database["state_message"], "a person must see which class is missing"
+    assert "fixed" in database["state_message"], "a person must see which class is missing"
     assert database["observed"]["ready_instances"] in {0, None}
     changes = of_type(await api.events(), "database.state_changed", created["id"])
     told = [e for e in changes if e["data"]["reason"] == "storage_class_missing"]
-    assert "no-such-class" in told[0]["data"]["message"]
+    assert "fixed" in told[0]["data"]["message"]
 
 
+@pytest.mark.usefixtures("without_fixed")
 async def test_such_a_create_can_be_deleted_and_its_name_used_again(api: Api) -> None:
-    await api.create("orders", storage_class="no-such-class")
+    await api.create("orders", storage_class="fixed")
     await reason_shown(api, "orders", "storage_class_missing")
     await api.succeeded(await api.delete("orders"))
     await api.ready("orders")

@@ -63,12 +63,14 @@ def test_the_ledgers_key_lies_in_the_state_directory(home: StackHome) -> None:
 
 def test_the_development_cluster_offers_the_installed_versions_at_addresses_of_its_own(home: StackHome) -> None:
     assert spec_of("gateway", home).environment["POSTERN_POSTGRES_VERSIONS"] == "15,16"
+    assert spec_of("gateway", home).environment["POSTERN_STORAGE_CLASSES"] == "standard,fixed"
     assert spec_of("provisioner", home).environment["POSTERN_ADDRESS_MODE"] == "development"
 
 
 def test_an_own_cluster_offers_all_versions_at_the_addresses_that_were_asked_for(home: StackHome) -> None:
     targets = Targets(kubeconfig="/k", address_mode="cluster-ip")
     assert spec_of("gateway", home, targets).environment["POSTERN_POSTGRES_VERSIONS"] == "14,15,16,17,18"
+    assert "POSTERN_STORAGE_CLASSES" not in spec_of("gateway", home, targets).environment
     assert spec_of("provisioner", home, targets).environment["POSTERN_ADDRESS_MODE"] == "cluster-ip"
 
 

@@ -16,6 +16,10 @@ PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "SSL_CERT_FILE", "POSTERN_LOG_LEVEL",
 """What a process inherits of the caller's environment, beside ``OTEL_*``: nothing that could choose a target."""
 
 
+STORAGE_CLASSES = "standard,fixed"
+"""What the development cluster is seeded with: volumes that grow, and volumes that do not."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
     """How a process is started, and where it says that it is ready."""
@@ -77,6 +81,7 @@ def service_spec(
             "POSTERN_BOOTSTRAP_TOKEN": secrets.bootstrap_token,
             "POSTERN_PROVISIONER_URL": f"http://127.0.0.1:{ports['provisioner']}",
             "POSTERN_AUDIT_URL": f"http://127.0.0.1:{ports['audit']}",
+            **({} if own_cluster else {"POSTERN_STORAGE_CLASSES": STORAGE_CLASSES}),
             "POSTERN_POSTGRES_VERSIONS": targets.postgres_versions if own_cluster else ",".join(map(str, versions)),
         }
     if service in {"provisioner", "watcher"}:
