@@ -187,8 +187,8 @@ _ACTIONS: Final = (
     _action("restart", "Restart", "One instance after the other, replicas first.", "invalid_state"),
     _action("reload", "Reload", "Read the configuration again, without a restart.", "invalid_state"),
     _action("switchover", "Switch over", "Make a replica the primary.", "invalid_state", "no_replica"),
-    _action("hibernate", "Hibernate", "Stop every instance; volumes stay. 200 when it is already so."),
-    _action("resume", "Resume", "Start from hibernation. 200 when it is already so."),
+    _action("hibernate", "Hibernate", "Stop every instance; volumes stay. 200 when it is already so.", "invalid_state"),
+    _action("resume", "Resume", "Start from hibernation. 200 when it is already so.", "invalid_state"),
 )
 
 _OPERATIONS: Final = (
