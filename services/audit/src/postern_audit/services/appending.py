@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from postern_audit import metrics
 from postern_audit.domain.chain import append
@@ -21,9 +20,9 @@ from postern_audit.storage.ledger_writer import (
     Source,
     insert_batch,
     lock_head,
-    read_progress,
-    read_sequences,
-    write_progress,
+    move_progress,
+    read_counters,
+    write_gaps,
 )
 from postern_common.contracts.cloudevent import CloudEvent
 from postern_common.persistence import Inbox, UnitOfWorkFactory
@@ -58,32 +57,35 @@ class AppendingService:
         return len(fresh)
 
     async def _commit(self, events: Sequence[CloudEvent], drafts: list[Draft], epoch: int) -> tuple[list[Draft], int]:
+        arrived = _arrivals(drafts)
         async with self._units() as unit:
             head = await lock_head(unit.connection, epoch)
             is_new = await self._inbox.insert_many(unit.connection, events)
             fresh = [draft for draft, new in zip(drafts, is_new, strict=True) if new]
+            projects = {draft.project for draft in fresh if draft.project is not None}
+            counters = await read_counters(unit.connection, projects, list(arrived))
+            progress = {
+                key: advance(counters.progress.get(key, Progress()), numbers) for key, numbers in arrived.items()
+            }
             if fresh:
-                projects = {draft.project for draft in fresh if draft.project is not None}
-                batch = append(head, await read_sequences(unit.connection, projects), fresh)
-                await insert_batch(unit.connection, batch, epoch)
+                batch = append(head, counters.sequences, fresh)
+                await insert_batch(unit.connection, batch, epoch, progress)
                 head = batch.head
-            await _note_arrivals(unit.connection, drafts)
+            elif progress:
+                await move_progress(unit.connection, progress)
+            await write_gaps(unit.connection, counters.progress, progress)
             crashpoint("ledger_before_commit")
+        _report_gaps(counters.progress, progress)
         return fresh, head.position
 
 
-async def _note_arrivals(connection: AsyncConnection, drafts: Sequence[Draft]) -> None:
-    """Track each source's own count: numbers that never came are messages that are missing (semantics 28)."""
+def _arrivals(drafts: Sequence[Draft]) -> dict[Source, list[int]]:
+    """Each source's own numbers: those that never come are messages that are missing (semantics 28)."""
     arrived: dict[Source, list[int]] = defaultdict(list)
     for draft in drafts:
         if draft.source_shard is not None and draft.source_sequence:
             arrived[draft.source, draft.source_shard].append(draft.source_sequence)
-    if not arrived:
-        return
-    before = await read_progress(connection, list(arrived))
-    after = {key: advance(before.get(key, Progress()), numbers) for key, numbers in arrived.items()}
-    await write_progress(connection, before, after)
-    _report_gaps(before, after)
+    return arrived
 
 
 def _report_gaps(before: Mapping[Source, Progress], after: Mapping[Source, Progress]) -> None:
