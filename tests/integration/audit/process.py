@@ -1,10 +1,7 @@
 """The audit service as a process, as an installation runs it, and what a test needs to speak to it."""
 
 import asyncio
-import json
 import os
-import shutil
-import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.support.services import running_service, supervised_publisher
 
 from postern_common.contracts.broker import EVENTS_EXCHANGE
 from postern_common.contracts.cloudevent import CloudEvent, encode
@@ -20,8 +18,7 @@ from postern_common.contracts.identifiers import new_id
 from postern_common.contracts.outgoing import OutgoingMessage
 from postern_common.contracts.registry import BY_TYPE
 from postern_common.http import issue_service_token
-from postern_common.messaging import BrokerConnection, Publisher
-from postern_common.runtime import TaskOwner
+from postern_common.messaging import Publisher
 
 KEY = "k" * 32
 
@@ -74,38 +71,8 @@ def environment(url: str, amqp_url: str, state: Path, **more: str) -> dict[str, 
 @asynccontextmanager
 async def audit_process(variables: dict[str, str]) -> AsyncIterator[AuditProcess]:
     """Start the service and wait until it listens; it is killed at the end if it still runs."""
-    executable = shutil.which("postern-audit", path=str(Path(sys.executable).parent))
-    assert executable is not None
-    process = await asyncio.create_subprocess_exec(
-        executable, "serve", env=variables, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    owner = TaskOwner()
-    started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    log: list[dict[str, Any]] = []
-    owner.spawn(_read_log(process, log, started), name="log", finite=True)
-    try:
-        async with asyncio.timeout(15):
-            port = await started
-        yield AuditProcess(process, f"http://127.0.0.1:{port}", log)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        await owner.close(2)
-
-
-async def _read_log(process: Process, log: list[dict[str, Any]], started: asyncio.Future[int]) -> None:
-    assert process.stdout is not None
-    async for line in process.stdout:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = {"event": line.decode()}
-        log.append(record)
-        if record.get("event") == "service_started":
-            started.set_result(record["port"])
-    if not started.done():
-        started.set_exception(AssertionError(f"the service did not start: {log}"))
+    async with running_service("audit", variables) as service:
+        yield AuditProcess(service.process, f"http://127.0.0.1:{service.port}", service.log)
 
 
 class Broker:
@@ -130,11 +97,5 @@ class Broker:
 @asynccontextmanager
 async def broker_publisher(amqp_url: str) -> AsyncIterator[Broker]:
     """A publisher on a supervised connection."""
-    owner = TaskOwner()
-    connection = BrokerConnection(amqp_url, name="audit-test")
-    owner.spawn(connection.run(), name="broker")
-    try:
-        await connection.wait_ready(10)
-        yield Broker(Publisher(connection))
-    finally:
-        await owner.close(3)
+    async with supervised_publisher(amqp_url) as publisher:
+        yield Broker(publisher)

@@ -1,10 +1,6 @@
 """The provisioner as a process, as an installation runs it, and a publisher that speaks like the gateway's relay."""
 
-import asyncio
-import json
 import os
-import shutil
-import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.support.services import running_service, supervised_publisher
 
 from postern_common.contracts.broker import COMMANDS_EXCHANGE
 from postern_common.contracts.cloudevent import CloudEvent, encode
 from postern_common.contracts.identifiers import new_id
 from postern_common.contracts.outgoing import OutgoingMessage
 from postern_common.http import issue_service_token
-from postern_common.messaging import BrokerConnection, Publisher
-from postern_common.runtime import TaskOwner
+from postern_common.messaging import Publisher
 
 KEY = "k" * 32
 
@@ -59,51 +55,15 @@ def environment(url: str, amqp_url: str, kubeconfig: Path, **more: str) -> dict[
 @asynccontextmanager
 async def provisioner_process(variables: dict[str, str]) -> AsyncIterator[ProvisionerProcess]:
     """Start the service and wait until it listens; it is killed at the end if it still runs."""
-    executable = shutil.which("postern-provisioner", path=str(Path(sys.executable).parent))
-    assert executable is not None
-    process = await asyncio.create_subprocess_exec(
-        executable, "serve", env=variables, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    owner = TaskOwner()
-    started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    log: list[dict[str, Any]] = []
-    owner.spawn(_read_log(process, log, started), name="log", finite=True)
-    try:
-        async with asyncio.timeout(20):
-            port = await started
-        yield ProvisionerProcess(process, port, log)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        await owner.close(2)
-
-
-async def _read_log(process: Process, log: list[dict[str, Any]], started: asyncio.Future[int]) -> None:
-    assert process.stdout is not None
-    async for line in process.stdout:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = {"event": line.decode()}
-        log.append(record)
-        if record.get("event") == "service_started":
-            started.set_result(record["port"])
-    if not started.done():
-        started.set_exception(AssertionError(f"the service did not start: {log}"))
+    async with running_service("provisioner", variables) as service:
+        yield ProvisionerProcess(service.process, service.port, service.log)
 
 
 @asynccontextmanager
 async def gateway_relay(amqp_url: str) -> AsyncIterator["Commands"]:
     """Publishes commands on a supervised connection."""
-    owner = TaskOwner()
-    connection = BrokerConnection(amqp_url, name="provisioner-test")
-    owner.spawn(connection.run(), name="broker")
-    try:
-        await connection.wait_ready(10)
-        yield Commands(Publisher(connection))
-    finally:
-        await owner.close(3)
+    async with supervised_publisher(amqp_url) as publisher:
+        yield Commands(publisher)
 
 
 class Commands:
