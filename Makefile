@@ -73,7 +73,7 @@ test-unit: setup ## the tests that need no process: seconds
 
 ifneq ($(wildcard tests/chaos/test_*.py),)
 .PHONY: chaos
-chaos: setup ## the fault matrix: breaks things on purpose, takes minutes
+chaos: setup ## kills services in the middle of their work; part of make test, too
 	@$(PYTEST) tests/chaos
 endif
 
